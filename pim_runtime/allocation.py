@@ -1,0 +1,152 @@
+"""An allocation: the DPUs of one `dpu_alloc` with their backend, timeline, loaded programs and prepared transfers.
+
+Every command passes here once: it is carried out, priced and recorded. Sets (dpuset.py) are views on an allocation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .backends.threads import ThreadBackend
+from .commands import Launch, LaunchResult, Load, Read, Write
+from .engine.faults import Fault, report
+from .engine.protocol import EngineOptions
+from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError
+from .hardware import Hardware
+from .program import DpuBinary
+from .timeline import Timeline
+from .timing import Cost, launch_costs, transfer_costs
+from .topology import Place
+
+__all__ = ["Allocation"]
+
+
+class Allocation:
+    """`nr_dpus` DPUs in whole ranks, numbered from 0 (upmem-sdk 6.3)."""
+
+    def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions) -> None:
+        self.hardware, self.nr_dpus = hardware, nr_dpus
+        self.timeline = Timeline()
+        self.binaries: list[DpuBinary | None] = [None] * nr_dpus
+        self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
+        self.when_released: weakref.finalize[Any, Any] | None = None
+        self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
+
+    def ranks_of(self, dpus: range) -> range:
+        """Ranks that some DPUs lie in."""
+        per_rank = self.hardware.geometry.dpus_per_rank
+        return range(dpus.start // per_rank, (dpus.stop - 1) // per_rank + 1)
+
+    def place_of(self, dpu: int) -> Place:
+        """Rank, chip and number of a DPU."""
+        geometry = self.hardware.geometry
+        return Place.of(dpu, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip)
+
+    def load(self, dpus: range, binary: DpuBinary) -> None:
+        """Put a program into `dpus`. Its time is not modelled: no measurement of a load is published."""
+        self.backend.submit(Load(dpus=dpus, binary=binary))
+        self.binaries[dpus.start : dpus.stop] = [binary] * len(dpus)
+        self.timeline.append(
+            "load", mode="serial", what=binary.name, nr_dpus=len(dpus), nbytes=0, transfers=0, costs=()
+        )
+
+    def transfer(self, command: Write | Read, what: str) -> None:
+        """Move bytes between host and DPUs. `what` names the symbol in the timeline."""
+        self.backend.submit(command)
+        rows = command.rows
+        taking_part = len(command.dpus) if isinstance(rows, np.ndarray) else sum(row is not None for row in rows)
+        costs = transfer_costs(
+            mode=command.mode,
+            nr_dpus=taking_part,
+            nr_ranks=len(self.ranks_of(command.dpus)),
+            bytes_per_dpu=command.nbytes,
+            hardware=self.hardware,
+        )
+        self.timeline.append(
+            "write" if isinstance(command, Write) else "read",
+            mode=command.mode,
+            what=what,
+            nr_dpus=taking_part,
+            nbytes=taking_part * command.nbytes,
+            transfers=taking_part,
+            costs=costs,
+        )
+
+    def launch(self, dpus: range) -> tuple[LaunchResult, ...]:
+        """Run the loaded programs of `dpus` to their end: one result per run of DPUs with the same program.
+
+        Raises NoProgramLoadedError before anything runs, DpuFaultError after everybody has run.
+        """
+        groups = self._groups(dpus)
+        results = tuple(self._run(group, binary) for group, binary in groups)
+        costs = [
+            launch_costs(
+                result.counters,
+                nr_tasklets=binary.nr_tasklets,
+                nr_ranks=len(self.ranks_of(dpus)),
+                hardware=self.hardware,
+            )
+            for result, (_, binary) in zip(results, groups, strict=True)
+        ]
+        self.timeline.append(
+            "launch",
+            mode="synchronous",
+            what=", ".join(dict.fromkeys(binary.name for _, binary in groups)),
+            nr_dpus=len(dpus),
+            nbytes=0,
+            transfers=0,
+            costs=max(costs, key=_total_ps),  # different programs run at the same time
+        )
+        self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
+        return results
+
+    def release(self) -> None:
+        """Give memory and ranks back. Nothing works afterwards."""
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+        if self.when_released is not None:
+            self.when_released()
+
+    @property
+    def backend(self) -> ThreadBackend:
+        """What carries the commands. Raises InvalidDpuSetError after release."""
+        if self._backend is None:
+            raise InvalidDpuSetError("the set was freed; allocate a new one")
+        return self._backend
+
+    def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
+        result = self.backend.submit(Launch(dpus=dpus, binary=binary))
+        assert result is not None
+        return result
+
+    def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
+        """Runs of neighbouring DPUs with the same program."""
+        groups = []
+        first = dpus.start
+        for binary, run in itertools.groupby(self.binaries[dpus.start : dpus.stop]):
+            count = len(list(run))
+            if binary is None:
+                raise NoProgramLoadedError(
+                    f"DPU {first} would run whatever its instruction memory holds; call dpu_load first"
+                )
+            groups.append((range(first, first + count), binary))
+            first += count
+        return groups
+
+    def _raise_faults(self, faults: list[Fault], nr_dpus: int) -> None:
+        if faults:
+            geometry = self.hardware.geometry
+            text = report(
+                faults, nr_dpus, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip
+            )
+            raise DpuFaultError(text, faults)
+
+
+def _total_ps(costs: tuple[Cost, ...]) -> int:
+    return sum(cost.duration_ps for cost in costs)

@@ -1,0 +1,80 @@
+"""The vocabulary between host API and shards: frozen records that say what to do, and what came of it.
+
+The host API makes commands, a backend carries them, a shard executes them, `timing` prices them and the timeline
+records them. DPUs are numbered from 0 inside their allocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .counters import LaunchCounters
+from .program import DpuBinary
+from .timing import TransferMode
+
+if TYPE_CHECKING:
+    from .engine.faults import Fault
+
+__all__ = ["Command", "Launch", "LaunchResult", "Load", "Memory", "Read", "Rows", "Write"]
+
+Memory = Literal["mram", "wram"]
+
+Rows = Sequence[NDArray[np.uint8] | None] | NDArray[np.uint8]
+"""Host bytes per DPU: a uint8 array [nr_dpus, nbytes] (or [1, nbytes] for a broadcast), or one array per DPU, None to
+leave a DPU out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Load:
+    """Put a program into `dpus`: initial WRAM variables and `.mram` segments. Other MRAM stays as it is."""
+
+    dpus: range
+    binary: DpuBinary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Write:
+    """Copy host bytes to `address` of a memory of `dpus`."""
+
+    dpus: range
+    memory: Memory
+    address: int
+    nbytes: int
+    rows: Rows
+    mode: TransferMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Read:
+    """Copy from `address` of a memory of `dpus` into the host's rows."""
+
+    dpus: range
+    memory: Memory
+    address: int
+    nbytes: int
+    rows: Rows
+    mode: TransferMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Launch:
+    """Run the loaded program, which is the same on all of `dpus`, to its end."""
+
+    dpus: range
+    binary: DpuBinary
+
+
+Command = Load | Write | Read | Launch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LaunchResult:
+    """What a launch left: counters in DPU order, and one fault per DPU that stopped early."""
+
+    counters: LaunchCounters
+    faults: tuple[Fault, ...]

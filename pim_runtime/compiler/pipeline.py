@@ -1,0 +1,33 @@
+"""The numba pipeline of kernels and their helpers: numba's own, with our passes right after type inference."""
+
+from __future__ import annotations
+
+import functools
+from types import FunctionType
+from typing import Any
+
+from numba import njit
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.typed_passes import NopythonTypeInference
+
+__all__ = ["KernelCompiler", "kernel_jit"]
+
+
+class KernelCompiler(CompilerBase):  # type: ignore[misc]
+    """Refuse what is no integer, then give every operation that can fault its source place."""
+
+    def define_pipelines(self) -> list[Any]:
+        from .integer_only import IntegerOnly
+        from .places import GivePlaces
+
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(GivePlaces, NopythonTypeInference)
+        passes.add_pass_after(IntegerOnly, NopythonTypeInference)
+        passes.finalize()
+        return [passes]
+
+
+@functools.cache
+def kernel_jit(function: FunctionType) -> Any:
+    """The dispatcher of a kernel or helper. Never cached on disk: cached generators cannot be reused (numba-notes 3)."""
+    return njit(pipeline_class=KernelCompiler)(function)

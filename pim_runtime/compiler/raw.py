@@ -1,0 +1,107 @@
+"""Loads, stores and bit counting for `device.raw` and `device.bits`: one instruction each.
+
+Plain `@overload` around `@intrinsic`, never `inline="always"`: stores through inlined overloads vanish (numba-notes 4).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, overload
+
+from ..device import bits, raw
+
+__all__: list[str] = []
+
+INT8, INT64 = ir.IntType(8), ir.IntType(64)
+
+
+@intrinsic
+def load_int64(typingctx: Any, address: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], INT64.as_pointer()))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def store_int64(typingctx: Any, address: Any, value: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def load_int8(typingctx: Any, address: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], INT8.as_pointer()))
+
+    return types.int8(types.int64), codegen
+
+
+@intrinsic
+def store_int8(typingctx: Any, address: Any, value: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(builder.trunc(args[1], INT8), builder.inttoptr(args[0], INT8.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def count_leading_zeros(typingctx: Any, pattern: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def count_ones(typingctx: Any, pattern: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.int64), codegen
+
+
+@overload(raw.peek, strict=False)
+def _(address: Any) -> Any:
+    return lambda address: load_int64(address)
+
+
+@overload(raw.poke, strict=False)
+def _(address: Any, value: Any) -> Any:
+    return lambda address, value: store_int64(address, value)
+
+
+@overload(raw.peek8, strict=False)
+def _(address: Any) -> Any:
+    return lambda address: load_int8(address)
+
+
+@overload(raw.poke8, strict=False)
+def _(address: Any, value: Any) -> Any:
+    return lambda address, value: store_int8(address, value)
+
+
+@overload(raw.copy_words, strict=False)
+def _(target: Any, source: Any, nr_words: Any) -> Any:
+    def copy(target: Any, source: Any, nr_words: Any) -> None:
+        for word in range(nr_words):
+            store_int64(target + 8 * word, load_int64(source + 8 * word))
+
+    return copy
+
+
+@overload(bits.leading_zeros, strict=False)
+def _(pattern: Any) -> Any:
+    return lambda pattern: count_leading_zeros(pattern)
+
+
+@overload(bits.ones, strict=False)
+def _(pattern: Any) -> Any:
+    return lambda pattern: count_ones(pattern)

@@ -1,0 +1,34 @@
+"""Marks of device code: `@library` for this package's own functions, `@dpu_function` for helpers of user kernels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, TypeVar
+
+__all__ = ["DpuFunction", "dpu_function", "library"]
+
+LibraryFunction = TypeVar("LibraryFunction", bound=Callable[..., Any])
+
+
+def library(function: LibraryFunction) -> LibraryFunction:
+    """Mark a function of the device library: CPython runs it as it stands, the compiler compiles the same source."""
+    function.__dpu_library__ = True  # type: ignore[attr-defined]
+    return function
+
+
+class DpuFunction:
+    """A function that kernels call. It obeys the kernel language but may not block: only kernels yield."""
+
+    def __init__(self, function: FunctionType) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def dpu_function(function: FunctionType) -> DpuFunction:
+    """Make a function callable from kernels, in both engines."""
+    return DpuFunction(function)

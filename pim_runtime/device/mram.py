@@ -1,0 +1,51 @@
+"""DMA between MRAM and WRAM (SDK `mram.h`; rules: upmem-sdk 3.5 and 4).
+
+A transfer blocks the calling tasklet only, moves 8 to 2048 bytes in steps of 8, and both addresses are multiples of 8.
+Out-of-contract transfers fault here; hardware would move another number of bytes, silently.
+"""
+
+from __future__ import annotations
+
+from ..counters import Counter
+from .faults import FaultCode, fault
+from .library import library
+from .raw import copy_words, peek
+from .run_record import MRAM_END
+from .tasklet import Tasklet, count
+from .view import View
+
+__all__ = ["mram_read", "mram_write"]
+
+
+@library
+def check_dma(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> None:
+    """Fault unless the transfer keeps the DMA rules."""
+    if (nr_bytes & 7) | (nr_bytes < 8) | (nr_bytes > 2048):
+        fault(t, FaultCode.DMA_SIZE, nr_bytes, 0, 0, 0)
+    if mram_address & 7:
+        fault(t, FaultCode.DMA_MRAM_ALIGNMENT, mram_address, nr_bytes, mram_address & -8, 0)
+    end = peek(t.run + 8 * MRAM_END)
+    if (mram_address < 0) | (mram_address > end - nr_bytes):
+        fault(t, FaultCode.DMA_MRAM_RANGE, mram_address, nr_bytes, end, 0)
+    if buffer.address & 7:
+        fault(t, FaultCode.DMA_WRAM_ALIGNMENT, buffer.address, nr_bytes, buffer.address & -8, 0)
+    if nr_bytes > buffer.nbytes:
+        fault(t, FaultCode.DMA_WRAM_RANGE, nr_bytes, buffer.nbytes, buffer.address, 0)
+
+
+@library
+def mram_read(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> None:
+    """Copy `nr_bytes` from MRAM to the start of `buffer`. C: mram_read(from, to, n)."""
+    check_dma(t, mram_address, buffer, nr_bytes)
+    copy_words(buffer.pointer, t.mram + mram_address, nr_bytes >> 3)
+    count(t, Counter.READS, 1)
+    count(t, Counter.READ_BYTES, nr_bytes)
+
+
+@library
+def mram_write(t: Tasklet, buffer: View, mram_address: int, nr_bytes: int) -> None:
+    """Copy `nr_bytes` from the start of `buffer` to MRAM. C: mram_write(from, to, n)."""
+    check_dma(t, mram_address, buffer, nr_bytes)
+    copy_words(t.mram + mram_address, buffer.pointer, nr_bytes >> 3)
+    count(t, Counter.WRITES, 1)
+    count(t, Counter.WRITE_BYTES, nr_bytes)

@@ -1,0 +1,322 @@
+"""DpuSet: the SDK's Python class over an allocation of emulated DPUs (upmem-sdk 1).
+
+A set is a whole allocation, one of its ranks, or one of its DPUs; all share the allocation. Validates, resolves symbols,
+scatters and gathers; api.py gives the same operations under their C names.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any, Literal, TextIO
+
+import numpy as np
+
+from .allocation import Allocation
+from .commands import LaunchResult, Read, Rows, Write
+from .engine.protocol import EngineOptions
+from .errors import ArgumentError, InvalidDpuSetError, TooManyTaskletsError
+from .log_reader import read_log
+from .log_streams import LogStreams, LogTarget
+from .machine import Machine, default_machine
+from .profile_string import check_profile_string
+from .program import DpuBinary, DpuProgram
+from .timeline import Timeline
+from .timing import TransferMode
+from .transfers import DpuSymbol, cut, host_bytes, refuse_shared, resolve, rows_of
+from .variable import DpuVariable
+
+__all__ = ["ALLOCATE_ALL", "DpuSet"]
+
+ALLOCATE_ALL = 0xFFFF_FFFF  # UINT_MAX: every free rank
+
+
+
+class DpuSet:
+    """DPUs to load, fill, launch and read.
+
+    nr_dpus, nr_ranks: how many; give one of them, or none for every free rank of the machine.
+    profile: an SDK profile string; checked, and otherwise without effect on the emulator.
+    binary: the program to load at once.
+    log: stream for the DPUs' printf output after each `exec`, or a list with one stream (or None) per DPU.
+    machine: where to allocate; default: the machine of this process.
+    options: how kernels run.
+
+    Raises AllocationError when there are not enough DPUs, and what `load` raises.
+    """
+
+    def __init__(
+        self,
+        nr_dpus: int | None = None,
+        nr_ranks: int | None = None,
+        profile: str = "",
+        binary: DpuProgram | DpuBinary | None = None,
+        *,
+        log: LogTarget = None,
+        machine: Machine | None = None,
+        options: EngineOptions | None = None,
+    ) -> None:
+        if nr_dpus is not None and nr_ranks is not None:
+            raise ArgumentError("cannot specify nr_dpus and nr_ranks")
+        check_profile_string(os.environ.get("UPMEM_PROFILE_BASE", ""), profile, os.environ.get("UPMEM_PROFILE", ""))
+        machine, options = machine or default_machine(), options or EngineOptions()
+        if nr_ranks is not None:
+            allocation = machine.allocate_ranks(_integer("nr_ranks", nr_ranks), options)
+        else:
+            wanted = None if nr_dpus in (None, ALLOCATE_ALL) else _integer("nr_dpus", nr_dpus)
+            allocation = machine.allocate_dpus(wanted, options)
+        self._become(allocation, range(allocation.nr_dpus), "set", LogStreams(None, 0))
+        try:
+            self._streams = LogStreams(log, len(self))
+            if binary is not None:
+                self.load(binary)
+        except BaseException:
+            allocation.release()
+            raise
+
+    def _become(
+        self, allocation: Allocation, dpus: range, kind: Literal["set", "rank", "dpu"], streams: LogStreams
+    ) -> None:
+        self.__dict__.update(_allocation=allocation, _range=dpus, _kind=kind, _streams=streams)
+
+    def _child(self, dpus: range, kind: Literal["rank", "dpu"]) -> DpuSet:
+        child = object.__new__(DpuSet)
+        child._become(self._allocation, dpus, kind, self._streams)
+        return child
+
+    # structure
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    def __iter__(self) -> Iterator[DpuSet]:
+        return iter(self.dpus())
+
+    def __enter__(self) -> DpuSet:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.free()
+
+    def __repr__(self) -> str:
+        return f"<DpuSet {self._kind}: DPUs {self._range.start}-{self._range.stop - 1}>"
+
+    def dpus(self) -> list[DpuSet]:
+        """One set per DPU, in the SDK's order: by rank, chip, DPU."""
+        return [self] if self._kind == "dpu" else [self._child(range(dpu, dpu + 1), "dpu") for dpu in self._range]
+
+    def ranks(self) -> list[DpuSet]:
+        """One set per rank; a DPU's own rank for a single DPU."""
+        if self._kind == "rank":
+            return [self]
+        allocation, per_rank = self._allocation, self._allocation.hardware.geometry.dpus_per_rank
+        return [
+            self._child(range(rank * per_rank, min((rank + 1) * per_rank, allocation.nr_dpus)), "rank")
+            for rank in allocation.ranks_of(self._range)
+        ]
+
+    @property
+    def timeline(self) -> Timeline:
+        """Every command of the allocation with its modelled time."""
+        return self._allocation.timeline
+
+    @property
+    def is_single_dpu(self) -> bool:
+        """True for the set of one DPU that iteration gives, also where a whole set has one DPU only: False."""
+        return self._kind == "dpu"
+
+    def free(self) -> None:
+        """Give the DPUs back. Raises InvalidDpuSetError for a rank, a DPU, or a second free."""
+        if self._kind != "set":
+            raise InvalidDpuSetError(f"only the set that was allocated can be freed, not a {self._kind}")
+        self._allocation.backend  # noqa: B018 - raises when it was freed before
+        self._allocation.release()
+
+    # programs
+
+    def load(self, binary: DpuProgram | DpuBinary, *, nr_tasklets: int | None = None) -> DpuBinary:
+        """Link, compile and load a program on all DPUs of the set; MRAM outside `.mram` keeps its contents.
+
+        nr_tasklets: build with another number of tasklets than the program declares (C: -DNR_TASKLETS).
+        Raises LinkError, KernelError, TooManyTaskletsError.
+        """
+        if isinstance(binary, DpuProgram):
+            binary = binary.build(self._allocation.hardware, nr_tasklets=nr_tasklets)
+        elif not isinstance(binary, DpuBinary):
+            raise ArgumentError(f"a program is a DpuProgram or DpuBinary, not {type(binary).__name__}: {binary!r}")
+        elif nr_tasklets is not None:
+            raise ArgumentError("a DpuBinary has its number of tasklets already; load the DpuProgram instead")
+        threads = self._allocation.hardware.dpu.max_tasklets
+        if binary.nr_tasklets > threads:
+            raise TooManyTaskletsError(f"program {binary.name!r} has {binary.nr_tasklets} tasklets, the DPU {threads} threads")
+        hidden = sorted(name for name in binary.symbols if hasattr(DpuSet, name))
+        if hidden:
+            warnings.warn(f"symbols {', '.join(hidden)} are hidden by DpuSet's methods; use copy()", stacklevel=2)
+        self._allocation.load(self._range, binary)
+        return binary
+
+    def exec(self, log: LogTarget = None) -> tuple[LaunchResult, ...]:
+        """Run the loaded program on all DPUs and wait; then print logs where a stream is given.
+
+        log: a stream for all, or a list with one per DPU; None keeps what the set was made with.
+
+        Returns the counters of the launch. Raises NoProgramLoadedError, or DpuFaultError after all DPUs have stopped.
+        """
+        streams = self._streams.during(log, self._range)
+        results = self._allocation.launch(self._range)
+        for dpu, stream in streams.items():
+            self._print_log(dpu, stream)
+        return results
+
+    def log(self, stream: TextIO | None = None) -> None:
+        """Print what each DPU printed in its last launch, under a header line with the DPU's id.
+
+        Goes to `stream`, else to the stream given when the set was made, else to standard output.
+        Raises LogContextMissingError for a program without printf, LogBufferTooSmallError when the ring was overrun.
+        """
+        for dpu in self._range:
+            self._print_log(dpu, stream or self._streams.of(dpu) or sys.stdout)
+
+    def sync(self) -> None:
+        """Wait for queued jobs. Operations are synchronous, so none is; raises InvalidDpuSetError after `free`."""
+        self._allocation.backend  # noqa: B018 - raises when it was freed
+
+    def _print_log(self, dpu: int, stream: TextIO) -> None:
+        stream.write(f"=== DPU#{self._allocation.place_of(dpu).sdk_id:#x} ===\n")
+        stream.write(read_log(self._allocation, dpu))
+
+    # transfers
+
+    def copy(
+        self,
+        dst: Any,
+        src: Any,
+        size: int | None = None,
+        offset: int = 0,
+    ) -> None:
+        """Move data between host and DPUs; the side that is a symbol (name or DpuSymbol) is the DPUs'.
+
+        To the DPUs: a one-dimensional buffer goes to every DPU; an array [nr_dpus, ...] is scattered by row, a list has
+        one buffer per DPU (None leaves it out). From the DPUs: the same shapes are filled. `size`: bytes per DPU,
+        default all of the host's; `offset`: bytes inside the symbol. Arrays are used in place, not copied.
+        Raises ArgumentError, InvalidMemoryTransferError, InvalidBufferSizeError and the SDK's symbol errors.
+        """
+        to_dpu, from_dpu = isinstance(dst, str | DpuSymbol), isinstance(src, str | DpuSymbol)
+        if to_dpu == from_dpu:
+            raise ArgumentError("can only execute Host <-> DPU transfers: exactly one side is a symbol")
+        host, symbol = (src, dst) if to_dpu else (dst, src)
+        rows = self._host_rows(host, writable=from_dpu)
+        one_for_all = isinstance(rows, np.ndarray) and len(rows) == 1 < len(self)
+        if from_dpu and one_for_all:
+            raise ArgumentError(
+                f"one host buffer for {len(self)} DPUs: give an array [nr_dpus, ...] or a list of {len(self)} buffers"
+            )
+        if size is None:
+            size = _common_length(rows)
+        if to_dpu:
+            self.write(symbol, cut(rows, size), size, offset, "broadcast" if one_for_all else "push")
+        else:
+            self.read(symbol, cut(rows, size), size, offset, "pull")
+
+    def write(self, symbol: str | DpuSymbol, rows: Rows, nbytes: int, offset: int, mode: TransferMode) -> None:
+        """Checked host-to-DPU transfer of `rows` (commands.Rows)."""
+        target = resolve(self._allocation, self._range, symbol, offset, nbytes)
+        if nbytes:
+            command = Write(
+                dpus=self._range,
+                memory=target.memory,
+                address=target.address,
+                nbytes=nbytes,
+                rows=rows,
+                mode=mode,
+            )
+            self._allocation.transfer(command, target.name)
+
+    def read(self, symbol: str | DpuSymbol, rows: Rows, nbytes: int, offset: int, mode: TransferMode) -> None:
+        """Checked DPU-to-host transfer into `rows` (commands.Rows)."""
+        target = resolve(self._allocation, self._range, symbol, offset, nbytes)
+        if nbytes:
+            command = Read(
+                dpus=self._range,
+                memory=target.memory,
+                address=target.address,
+                nbytes=nbytes,
+                rows=rows,
+                mode=mode,
+            )
+            self._allocation.transfer(command, target.name)
+
+    def prepare(self, rows: Rows) -> None:
+        """Remember a host buffer per DPU for the next push; None leaves a DPU out (dpu_prepare_xfer)."""
+        self._allocation.prepared[self._range.start : self._range.stop] = rows
+
+    def push(
+        self,
+        mode: Literal["push", "pull"],
+        symbol: str | DpuSymbol,
+        offset: int,
+        nbytes: int,
+        *,
+        afterwards: Literal["forget", "keep"],
+    ) -> None:
+        """Transfer the prepared buffers of the set, then forget or keep them (dpu_push_xfer)."""
+        prepared = self._allocation.prepared
+        rows = cut(prepared[self._range.start : self._range.stop], nbytes)
+        if mode == "push":
+            self.write(symbol, rows, nbytes, offset, mode)
+        else:
+            refuse_shared(rows)
+            self.read(symbol, rows, nbytes, offset, mode)
+        if afterwards == "forget":
+            prepared[self._range.start : self._range.stop] = [None] * len(self)
+
+    def _host_rows(self, host: Any, *, writable: bool) -> Rows:
+        """Host bytes per DPU, or one row for all."""
+        if isinstance(host, np.ndarray) and host.ndim >= 2:
+            return rows_of(host, len(self), writable=writable)
+        if isinstance(host, list | tuple):
+            return rows_of(host, len(self), writable=writable)
+        data = host_bytes(host, writable=writable)
+        if len(host) != len(data):
+            raise ArgumentError(
+                f"a single buffer of {len(host)} elements and {len(data)} bytes: the SDK would move {len(host)} bytes; "
+                "pass buffer.view(numpy.uint8), or an array with one row per DPU"
+            )
+        return data[None, :]
+
+    # symbols as attributes
+
+    def __getattr__(self, name: str) -> DpuVariable:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        symbol = self._symbol_or_none(name)
+        if symbol is None:
+            raise AttributeError(f"{name!r} is neither an attribute of DpuSet nor a symbol of the loaded program")
+        data = np.zeros((len(self), symbol.nbytes), np.uint8)
+        self.read(symbol, data, symbol.nbytes, 0, "pull")
+        return DpuVariable(data)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and self._symbol_or_none(name) is not None:
+            self.copy(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def _symbol_or_none(self, name: str) -> DpuSymbol | None:
+        binaries = set(self._allocation.binaries[self._range.start : self._range.stop])
+        binary = binaries.pop() if len(binaries) == 1 else None
+        return DpuSymbol.of(binary, name) if binary is not None and name in binary.symbols else None
+
+
+def _integer(name: str, value: Any) -> int:
+    if not isinstance(value, int | np.integer):
+        raise ArgumentError(f"{name} is an integer, not {type(value).__name__}: {value!r}")
+    return int(value)
+
+
+def _common_length(rows: Rows) -> int:
+    if isinstance(rows, np.ndarray):
+        return rows.shape[1]
+    return next((len(row) for row in rows if row is not None), 0)

@@ -1,0 +1,1 @@
+"""Two ways to run a program on the same memory: compiled (numba) and interpreted (CPython)."""

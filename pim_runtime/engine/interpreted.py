@@ -1,0 +1,108 @@
+"""The interpreted engine: the kernel's own Python source, in CPython, on the same memory.
+
+`pdb` and `print` work inside kernels. With `tasklet_order="random"` the runnable tasklets are resumed in a seeded
+random order, which exposes kernels that only work in the cyclic one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import random
+from collections.abc import Iterator
+from types import FunctionType, TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..device.faults import FaultCode, raise_fault
+from ..device.run_record import FAULT_SITE, PHASE, SITES, TASKLET
+from ..device.tasklet import Tasklet
+from ..language.closure import file_key
+from ..program import DpuBinary
+from .faults import Fault, read_fault
+from .protocol import Addresses, EngineOptions
+from .scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
+
+__all__ = ["InterpretedEngine"]
+
+
+class InterpretedEngine:
+    """Runs kernels as CPython generators, one DPU after the other."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._order = options.tasklet_order
+        self._random = random.Random(options.seed)
+
+    def prepare(self, binary: DpuBinary) -> None:
+        """Nothing to do: the source is the program."""
+
+    def run(
+        self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]
+    ) -> list[Fault]:
+        faults = []
+        for dpu in dpus:
+            try:
+                self._run_dpu(binary, dpu, addresses, record)
+            except Exception as error:  # a fault, or what the kernel raised
+                record[FAULT_SITE] = record[FAULT_SITE] or _site(error.__traceback__, binary.closure.functions)
+                faults.append(read_fault(record, dpu, binary.nr_tasklets, error, binary.closure.files))
+        return faults
+
+    def _run_dpu(self, binary: DpuBinary, dpu: int, addresses: Addresses, record: NDArray[np.int64]) -> None:
+        nr_tasklets, run = binary.nr_tasklets, record.ctypes.data
+        wram = addresses.wram + dpu * addresses.wram_stride
+        rows = addresses.counters + dpu * addresses.counters_stride
+        boot(run, wram, dpu, rows)
+        mram = addresses.mram + dpu * addresses.mram_stride
+        steps = [_steps(binary.closure.kernel, Tasklet(i, nr_tasklets, mram, wram, run)) for i in range(nr_tasklets)]
+        alive = list(range(nr_tasklets))
+        while alive:
+            stuck = True
+            for tasklet in self._turns(alive):
+                if not may_run(run, wram, tasklet, nr_tasklets):
+                    continue
+                stuck = False
+                record[TASKLET] = tasklet
+                code = next(steps[tasklet], None)
+                if code is not None:
+                    record[SITES + tasklet] = _site_of_generator(steps[tasklet])
+                    block(run, wram, tasklet, nr_tasklets, code, rows)
+                flush_counters(run, tasklet, rows)
+                if code is None:
+                    set_state(run, tasklet, FINISHED)
+                    alive.remove(tasklet)
+            if stuck:
+                raise_fault(run, FaultCode.DEADLOCK, 0, 0, 0, 0)
+        ctypes.c_int64.from_address(addresses.phases + 8 * dpu).value = int(record[PHASE])
+
+    def _turns(self, alive: list[int]) -> list[int]:
+        turns = list(alive)
+        if self._order == "random":
+            self._random.shuffle(turns)
+        return turns
+
+
+def _steps(kernel: FunctionType, t: Tasklet) -> Iterator[int]:
+    """The yield codes of a tasklet; a kernel without yields runs at the first step."""
+    if inspect.isgeneratorfunction(kernel):
+        yield from kernel(t)
+    else:
+        kernel(t)
+
+
+def _site(trace: TracebackType | None, functions: tuple[FunctionType, ...]) -> int:
+    """The innermost place inside the kernel or its helpers."""
+    codes, site = {function.__code__ for function in functions}, 0
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            site = file_key(trace.tb_frame.f_code.co_filename) << 32 | trace.tb_lineno
+        trace = trace.tb_next
+    return site
+
+
+def _site_of_generator(steps: Iterator[int]) -> int:
+    """Where a tasklet waits."""
+    inner = getattr(steps, "gi_yieldfrom", None)
+    frame = inner.gi_frame if inner is not None else None
+    return file_key(frame.f_code.co_filename) << 32 | frame.f_lineno if frame is not None else 0

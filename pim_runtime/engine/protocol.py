@@ -1,0 +1,66 @@
+"""What an engine is: something that runs a program on a range of DPUs in given memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..program import DpuBinary
+from .faults import Fault
+
+__all__ = ["Addresses", "Engine", "EngineOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How kernels run.
+
+    engine: "compiled" by numba, or "interpreted" by CPython (pdb and print work).             Default: "compiled".
+    tasklet_order: "cyclic", or "random" from `seed` to expose kernels that depend on the order; needs the interpreted
+        engine.                                                                                Default: "cyclic".
+    seed: of the random tasklet order.                                                         Default: 0.
+    threads: host threads that run DPUs, None for one per CPU; the interpreted engine uses one. Default: None.
+    """
+
+    engine: Literal["compiled", "interpreted"] = "compiled"
+    tasklet_order: Literal["cyclic", "random"] = "cyclic"
+    seed: int = 0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("compiled", "interpreted"):
+            raise ValueError(f"engine {self.engine!r}: choose 'compiled' or 'interpreted'")
+        if self.tasklet_order not in ("cyclic", "random"):
+            raise ValueError(f"tasklet_order {self.tasklet_order!r}: choose 'cyclic' or 'random'")
+        if self.tasklet_order == "random" and self.engine == "compiled":
+            raise ValueError("tasklet_order 'random' needs engine='interpreted': compiled tasklets run in turn")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads is {self.threads}: at least 1, or None for one per CPU")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Host addresses of DPU 0's part of each memory of a shard, and the distance to the next DPU's in bytes."""
+
+    mram: int
+    mram_stride: int
+    wram: int
+    wram_stride: int
+    counters: int
+    counters_stride: int
+    phases: int
+
+
+class Engine(Protocol):
+    """Runs programs. Both engines leave the same bytes and the same counters."""
+
+    def prepare(self, binary: DpuBinary) -> None:
+        """Do at load what the first launch would otherwise wait for. Raises KernelError for a broken kernel."""
+
+    def run(
+        self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]
+    ) -> list[Fault]:
+        """Run the program on `dpus` in this thread; `record` is the thread's run record. A DPU in fault is skipped."""

@@ -1,0 +1,162 @@
+"""Who may run: boots a DPU's run record, blocks tasklets on yield codes and lets them go on.
+
+One source for both engines (the compiler compiles it into every driver). Tasklets run one at a time, each until it
+yields; a state is RUNNABLE, FINISHED, or the yield code that the tasklet waits on (device.sync).
+"""
+
+from __future__ import annotations
+
+from ..counters import NR_COUNTERS
+from ..device.faults import FaultCode, raise_fault
+from ..device.library import library
+from ..device.perfcounter import COUNT_NOTHING
+from ..device.raw import peek, peek8, poke, poke8
+from ..device.run_record import (
+    COUNTERS,
+    DPU,
+    FAULT_CODE,
+    FAULT_SITE,
+    MAX_TASKLETS,
+    MUTEX_OWNERS,
+    NEXT_TICKET,
+    NR_MUTEX_BITS,
+    PERF_CONFIG,
+    PERF_START,
+    PHASE,
+    SITES,
+    STATES,
+    TASKLET,
+    TICKETS,
+    TOTALS,
+)
+from ..device.sync import BARRIER, COUNT, HANDSHAKE_NOTIFY, HANDSHAKE_WAIT, INITIAL_COUNT, MUTEX, SEMAPHORE
+from ..device.wram_map import LOG_WRAPPED, LOG_WRITTEN
+
+__all__ = ["FINISHED", "MAX_PHASES", "RUNNABLE", "block", "boot", "flush_counters", "may_run"]
+
+RUNNABLE = 0
+FINISHED = -1
+MAX_PHASES = 1024  # phases whose counters are kept apart; later ones are added to the last
+OPERAND = (1 << 32) - 1
+
+
+@library
+def boot(run: int, wram: int, dpu: int, counters: int) -> None:
+    """Start a launch on one DPU: release the mutex bits, empty the log, clear the run record (upmem-sdk 3.3)."""
+    for cell in (DPU, TASKLET, PHASE, FAULT_CODE, FAULT_SITE, NEXT_TICKET, PERF_START):
+        poke(run + 8 * cell, 0)
+    poke(run + 8 * DPU, dpu)
+    poke(run + 8 * PERF_CONFIG, COUNT_NOTHING)
+    for counter in range(NR_COUNTERS):
+        poke(run + 8 * (TOTALS + counter), 0)
+    for tasklet in range(MAX_TASKLETS):
+        poke(run + 8 * (STATES + tasklet), RUNNABLE)
+        poke(run + 8 * (SITES + tasklet), 0)
+    for cell in range(NR_COUNTERS * MAX_TASKLETS):
+        poke(run + 8 * (COUNTERS + cell), 0)
+        poke(counters + 8 * cell, 0)
+    for bit in range(NR_MUTEX_BITS):
+        poke(run + 8 * (MUTEX_OWNERS + bit), 0)
+    poke(wram + LOG_WRITTEN, 0)
+    poke(wram + LOG_WRAPPED, 0)
+
+
+@library
+def state_of(run: int, tasklet: int) -> int:
+    """RUNNABLE, FINISHED or the yield code that the tasklet waits on."""
+    return peek(run + 8 * (STATES + tasklet))
+
+
+@library
+def set_state(run: int, tasklet: int, state: int) -> None:
+    """Change what a tasklet waits for."""
+    poke(run + 8 * (STATES + tasklet), state)
+
+
+@library
+def is_first(run: int, tasklet: int, nr_tasklets: int) -> bool:
+    """True when nobody has waited longer for the same thing."""
+    state, ticket = state_of(run, tasklet), peek(run + 8 * (TICKETS + tasklet))
+    for other in range(nr_tasklets):
+        if (state_of(run, other) == state) & (peek(run + 8 * (TICKETS + other)) < ticket):
+            return False
+    return True
+
+
+@library
+def may_run(run: int, wram: int, tasklet: int, nr_tasklets: int) -> bool:
+    """Whether the tasklet can take a step now; takes the mutex or semaphore that it waited for."""
+    state = state_of(run, tasklet)
+    if state <= RUNNABLE:
+        return state == RUNNABLE
+    primitive, operand = state >> 32, state & OPERAND
+    if primitive == MUTEX:
+        cell = run + 8 * (MUTEX_OWNERS + operand)
+        if (peek(cell) == 0) & is_first(run, tasklet, nr_tasklets):
+            poke(cell, tasklet + 1)
+            set_state(run, tasklet, RUNNABLE)
+            return True
+    elif primitive == SEMAPHORE:
+        cell = wram + operand + COUNT
+        if (peek8(cell) > 0) & is_first(run, tasklet, nr_tasklets):
+            poke8(cell, peek8(cell) - 1)
+            set_state(run, tasklet, RUNNABLE)
+            return True
+    return False
+
+
+@library
+def block(run: int, wram: int, tasklet: int, nr_tasklets: int, code: int, counters: int) -> None:
+    """Act on what a tasklet yielded: it waits, or it completes a barrier or a handshake."""
+    set_state(run, tasklet, code)
+    ticket = peek(run + 8 * NEXT_TICKET)
+    poke(run + 8 * (TICKETS + tasklet), ticket)
+    poke(run + 8 * NEXT_TICKET, ticket + 1)
+    primitive, operand = code >> 32, code & OPERAND
+    if primitive == BARRIER:
+        arrive(run, wram + operand, code, nr_tasklets, counters)
+    elif primitive == HANDSHAKE_NOTIFY:
+        for other in range(nr_tasklets):
+            if state_of(run, other) == HANDSHAKE_WAIT << 32 | tasklet:
+                set_state(run, other, RUNNABLE)
+                set_state(run, tasklet, RUNNABLE)
+    elif primitive == HANDSHAKE_WAIT:
+        for other in range(nr_tasklets):
+            if (other != tasklet) & (state_of(run, other) == code):
+                raise_fault(run, FaultCode.SECOND_WAITER, operand, other, 0, 0)
+        if state_of(run, operand) == HANDSHAKE_NOTIFY << 32:
+            set_state(run, operand, RUNNABLE)
+            set_state(run, tasklet, RUNNABLE)
+
+
+@library
+def arrive(run: int, barrier: int, code: int, nr_tasklets: int, counters: int) -> None:
+    """One more tasklet waits; the last one opens the barrier for all, reloads it and begins a new phase."""
+    missing = peek8(barrier + COUNT) - 1
+    poke8(barrier + COUNT, missing)
+    if missing == 0:
+        poke8(barrier + COUNT, peek8(barrier + INITIAL_COUNT))
+        for other in range(nr_tasklets):
+            if state_of(run, other) == code:
+                set_state(run, other, RUNNABLE)
+            flush_counters(run, other, counters)
+        phase = peek(run + 8 * PHASE) + 1
+        poke(run + 8 * PHASE, phase)
+        if phase < MAX_PHASES:
+            first = counters + 8 * NR_COUNTERS * MAX_TASKLETS * phase
+            for cell in range(NR_COUNTERS * MAX_TASKLETS):
+                poke(first + 8 * cell, 0)
+
+
+@library
+def flush_counters(run: int, tasklet: int, counters: int) -> None:
+    """Add what the tasklet counted to its row of the current phase and to the DPU's totals."""
+    phase = min(peek(run + 8 * PHASE), MAX_PHASES - 1)
+    row = counters + 8 * NR_COUNTERS * (MAX_TASKLETS * phase + tasklet)
+    fresh = run + 8 * (COUNTERS + NR_COUNTERS * tasklet)
+    for counter in range(NR_COUNTERS):
+        amount = peek(fresh + 8 * counter)
+        if amount != 0:
+            poke(row + 8 * counter, peek(row + 8 * counter) + amount)
+            poke(run + 8 * (TOTALS + counter), peek(run + 8 * (TOTALS + counter)) + amount)
+            poke(fresh + 8 * counter, 0)

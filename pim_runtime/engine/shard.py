@@ -1,0 +1,127 @@
+"""A shard: the memories of some DPUs and the engine that runs programs on them. Executes commands, knows no time."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..commands import Load, Memory, Read, Write
+from ..counters import NR_COUNTERS, Counter
+from ..device.run_record import LOG_BYTES, MAX_TASKLETS, MRAM_END, NR_CELLS, PERF_COSTS, WRAM_END
+from ..hardware import Hardware
+from ..memory import Reservation
+from ..program import DpuBinary
+from .compiled import CompiledEngine
+from .faults import Fault
+from .interpreted import InterpretedEngine
+from .protocol import Addresses, Engine, EngineOptions
+from .scheduler import MAX_PHASES
+
+__all__ = ["Shard"]
+
+COUNTERS_BYTES = 8 * MAX_PHASES * MAX_TASKLETS * NR_COUNTERS  # per DPU
+
+
+class Shard:
+    """`nr_dpus` DPUs of one machine, in reserved memory that is zero until written."""
+
+    def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions) -> None:
+        self.hardware, self.nr_dpus = hardware, nr_dpus
+        self.engine: Engine = CompiledEngine() if options.engine == "compiled" else InterpretedEngine(options)
+        self._mram = Reservation(nr_dpus * hardware.dpu.mram_bytes)
+        self._wram = Reservation(nr_dpus * hardware.dpu.wram_bytes)
+        self._counters = Reservation(nr_dpus * COUNTERS_BYTES)
+        self._phases = np.zeros(nr_dpus, np.int64)
+        self._records = threading.local()
+
+    def memory(self, memory: Memory) -> NDArray[np.uint8]:
+        """A memory of all DPUs, uint8 [nr_dpus, bytes]."""
+        reservation = self._mram if memory == "mram" else self._wram
+        return reservation.array.reshape(self.nr_dpus, -1)
+
+    def load(self, command: Load) -> None:
+        """Write initial WRAM variables and `.mram` segments, and let the engine prepare the kernel."""
+        binary, dpus = command.binary, slice(command.dpus.start, command.dpus.stop)
+        self.engine.prepare(binary)
+        self.memory("wram")[dpus, : len(binary.wram_image)] = np.frombuffer(binary.wram_image, np.uint8)
+        for address, image in binary.mram_segments:
+            self.memory("mram")[dpus, address : address + len(image)] = np.frombuffer(image, np.uint8)
+
+    def write(self, command: Write, dpus: range) -> None:
+        """Copy the rows of `dpus`, a part of the command's DPUs."""
+        for target, row in self._pairs(command, dpus):
+            target[...] = row
+
+    def read(self, command: Read, dpus: range) -> None:
+        """Fill the rows of `dpus`, a part of the command's DPUs."""
+        for source, row in self._pairs(command, dpus):
+            row[...] = source
+
+    def _pairs(self, command: Write | Read, dpus: range) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """DPU memory and host bytes that belong together: one pair of matrices, or one pair of rows per DPU."""
+        columns = slice(command.address, command.address + command.nbytes)
+        memory, first = self.memory(command.memory), command.dpus.start
+        if isinstance(command.rows, np.ndarray):
+            one_for_all = len(command.rows) == 1
+            rows = command.rows if one_for_all else command.rows[dpus.start - first : dpus.stop - first]
+            return [(memory[dpus.start : dpus.stop, columns], rows)]
+        rows_of = ((dpu, command.rows[dpu - first]) for dpu in dpus)
+        return [(memory[dpu, columns], row) for dpu, row in rows_of if row is not None]
+
+    def run(self, binary: DpuBinary, dpus: range) -> list[Fault]:
+        """Run a loaded program on `dpus` in this thread."""
+        return self.engine.run(binary, dpus, self._addresses(), self._record(binary))
+
+    def counted(self, dpus: range, nr_tasklets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Counter rows [nr_dpus, nr_phases, nr_tasklets, NR_COUNTERS] and barriers opened [nr_dpus] of the last run."""
+        part = slice(dpus.start, dpus.stop)
+        barriers = self._phases[part].copy()
+        nr_phases = min(int(barriers.max()) + 1, MAX_PHASES)
+        cells = self._counters.array.view(np.int64).reshape(self.nr_dpus, MAX_PHASES, MAX_TASKLETS, NR_COUNTERS)
+        rows = cells[part, :nr_phases, :nr_tasklets].copy()
+        rows[np.arange(nr_phases)[None, :] > barriers[:, None]] = 0  # left by an earlier launch
+        return rows, barriers
+
+    def close(self) -> None:
+        """Give all memory back."""
+        for reservation in (self._mram, self._wram, self._counters):
+            reservation.release()
+
+    def _addresses(self) -> Addresses:
+        return Addresses(
+            mram=self._mram.address,
+            mram_stride=self.hardware.dpu.mram_bytes,
+            wram=self._wram.address,
+            wram_stride=self.hardware.dpu.wram_bytes,
+            counters=self._counters.address,
+            counters_stride=COUNTERS_BYTES,
+            phases=self._phases.ctypes.data,
+        )
+
+    def _record(self, binary: DpuBinary) -> NDArray[np.int64]:
+        """This thread's run record, set up for the program."""
+        record: NDArray[np.int64] | None = getattr(self._records, "cells", None)
+        if record is None:
+            record = self._records.cells = np.zeros(NR_CELLS, np.int64)
+            record[MRAM_END], record[WRAM_END] = self.hardware.dpu.mram_bytes, self.hardware.dpu.wram_bytes
+            record[PERF_COSTS : PERF_COSTS + NR_COUNTERS] = _cycle_costs(self.hardware)
+        record[LOG_BYTES] = binary.log_bytes
+        return record
+
+
+def _cycle_costs(hardware: Hardware) -> NDArray[np.int64]:
+    """Cycles of one unit of each counter in 1/16, as the performance counter charges them."""
+    read, write = hardware.dma.read_occupancy, hardware.dma.write_occupancy
+    cycles = {
+        Counter.SLOTS: 1,
+        Counter.READS: 1 + read.setup_cycles,
+        Counter.READ_BYTES: read.cycles_per_byte,
+        Counter.WRITES: 1 + write.setup_cycles,
+        Counter.WRITE_BYTES: write.cycles_per_byte,
+        Counter.LOCKS: hardware.sync.lock_slots,
+        Counter.SYNCS: hardware.sync.sync_slots,
+        Counter.ALLOCS: hardware.sync.alloc_slots,
+    }
+    return np.array([round(16 * cycles[counter]) for counter in Counter], np.int64)

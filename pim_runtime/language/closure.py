@@ -1,0 +1,160 @@
+"""Everything that a kernel refers to: helper functions, symbols, constants, log formats.
+
+The closure decides what a kernel may name (integers, symbols, device library, `@dpu_function` helpers and a few
+builtins) and gives the content hash under which its compiled form is cached: code, source places (compiled code
+reports them in faults), and the values of all names.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import hashlib
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from .. import device
+from ..device.integers import IntegerType
+from ..device.library import DpuFunction
+from ..device.log import format_key, printf
+from ..device.view import wram_view
+from ..errors import KernelError
+from ..symbols import Barrier, Mutex, Semaphore, Symbol
+from .diagnostics import point_at
+from .syntax import check_syntax
+
+__all__ = ["Closure", "close_over", "file_key"]
+
+Placed = Symbol | Barrier | Semaphore
+BUILTINS = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
+
+
+@dataclass(frozen=True, eq=False)
+class Closure:
+    """A kernel with all it refers to. `facts` decide its compiled form: texts, and symbols that stand for an address."""
+
+    kernel: FunctionType
+    functions: tuple[FunctionType, ...]
+    facts: tuple[str | Placed, ...]
+    formats: Mapping[int, str]
+    prints: bool
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Content hash: equal fingerprints mean equal compiled code. Asks the symbols for their addresses."""
+        facts = (fact if isinstance(fact, str) else f"{fact!r} at {fact.address}" for fact in self.facts)
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+    @property
+    def files(self) -> dict[int, str]:
+        """File names by the key under which compiled code reports them."""
+        return {file_key(function.__code__.co_filename): function.__code__.co_filename for function in self.functions}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Closure) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+
+def file_key(filename: str) -> int:
+    """A number below 2**31 that stands for a file in compiled code."""
+    return zlib.crc32(filename.encode()) >> 1
+
+
+def close_over(kernel: FunctionType) -> Closure:
+    """The closure of a kernel. Raises KernelError for a name that a kernel may not use."""
+    walk = _Walk()
+    walk.visit(kernel)
+    return Closure(
+        kernel=kernel,
+        functions=tuple(walk.functions),
+        facts=tuple(walk.facts),
+        formats={format_key(text): text for text in walk.strings} if walk.prints else {},
+        prints=walk.prints,
+    )
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.functions: list[FunctionType] = []
+        self.facts: list[str | Placed] = []
+        self.strings: set[str] = set()
+        self.prints = False
+
+    def visit(self, function: FunctionType) -> None:
+        if function in self.functions:
+            return
+        self.functions.append(function)
+        code = function.__code__
+        self.facts.append(f"{code.co_filename}:{code.co_firstlineno} {code.co_varnames} {code.co_names}")
+        self.facts.append(f"{code.co_code.hex()} {_constants(code)} {list(code.co_lines())}")
+        self.strings.update(value for value in code.co_consts if isinstance(value, str))
+        for name, value in _references(function):
+            self.facts += [name, self.describe(function, name, value)]
+
+    def describe(self, function: FunctionType, name: str, value: Any) -> str | Placed:
+        """What changes when the meaning of the name changes."""
+        if isinstance(value, DpuFunction):
+            check_syntax(value.function, blocking=False)
+            self.visit(value.function)
+            return f"dpu_function {value.function.__qualname__}"
+        if isinstance(value, Placed):
+            return value
+        if isinstance(value, Mutex | IntegerType) or type(value) in (int, bool) or value is None:
+            return repr(value)
+        if isinstance(value, tuple) and all(type(part) is int for part in value):
+            return repr(value)
+        if value is printf:
+            self.prints = True
+        if getattr(value, "__dpu_library__", False) or value is printf or value is wram_view or value is device:
+            return f"device library {name}"
+        if name in BUILTINS and value is getattr(builtins, name):
+            return "builtin"
+        raise KernelError(_refusal(function, name, value))
+
+
+def _constants(code: CodeType) -> list[str]:
+    return [repr(value) for value in code.co_consts]
+
+
+def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Global and free variables of a function with their values, by name."""
+    code = function.__code__
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    for name in sorted(names):
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+        elif hasattr(builtins, name):
+            yield name, getattr(builtins, name)
+        else:
+            raise KernelError(_refusal(function, name, NameError))
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        yield name, cell.cell_contents
+
+
+def _refusal(function: FunctionType, name: str, value: Any) -> str:
+    code = function.__code__
+    lines = (step for step in dis.get_instructions(code) if step.argval == name)
+    line = next((_line(step) for step in lines if _line(step)), code.co_firstlineno)
+    if value is NameError:
+        reason, mend = f"`{name}` is not defined", ""
+    elif isinstance(value, FunctionType):
+        reason, mend = f"`{name}` is an ordinary Python function", "mark it @dpu_function to call it from a kernel"
+    elif isinstance(value, float | complex):
+        reason, mend = f"DPU kernels are integer-only, but `{name}` is {type(value).__name__}", "scale it to an integer"
+    elif isinstance(value, ModuleType):
+        reason, mend = f"a kernel cannot use module `{name}`", "import what it needs from pim_runtime.device"
+    else:
+        reason = f"a kernel cannot use `{name}`, a {type(value).__name__}"
+        mend = "kernels see integers, symbols, pim_runtime.device and @dpu_function helpers"
+    return point_at(reason, code.co_filename, line or 0, mend=mend)
+
+
+def _line(step: dis.Instruction) -> int | None:
+    position = step.positions if hasattr(step, "positions") else None  # Python 3.11
+    return position.lineno if position else step.starts_line  # type: ignore[return-value]

@@ -1,0 +1,14 @@
+"""What a launch and a transfer would have taken on the hardware of a profile.
+
+Pure functions from counts and a `Hardware` to cost parts: no memory, no clock, no state. The counts come from a run, so
+the same run can be priced again under another profile.
+"""
+
+from __future__ import annotations
+
+from .cost import Cost
+from .kernel import dpu_kernel_cycles
+from .launch import launch_costs
+from .transfer import TransferMode, transfer_costs
+
+__all__ = ["Cost", "TransferMode", "dpu_kernel_cycles", "launch_costs", "transfer_costs"]
