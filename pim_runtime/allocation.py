@@ -56,14 +56,15 @@ class Allocation:
         )
 
     def transfer(self, command: Write | Read, what: str) -> None:
-        """Move bytes between host and DPUs. `what` names the symbol in the timeline."""
+        """Move bytes between host and DPUs. `what` names the symbol in the timeline; no row when no DPU takes part."""
         self.backend.submit(command)
-        rows = command.rows
-        taking_part = len(command.dpus) if isinstance(rows, np.ndarray) else sum(row is not None for row in rows)
+        dpus = command.dpus_taking_part
+        if not dpus:
+            return
         costs = transfer_costs(
             mode=command.mode,
-            nr_dpus=taking_part,
-            nr_ranks=len(self.ranks_of(command.dpus)),
+            nr_dpus=len(dpus),
+            nr_ranks=len({dpu // self.hardware.geometry.dpus_per_rank for dpu in dpus}),
             bytes_per_dpu=command.nbytes,
             hardware=self.hardware,
         )
@@ -71,9 +72,9 @@ class Allocation:
             "write" if isinstance(command, Write) else "read",
             mode=command.mode,
             what=what,
-            nr_dpus=taking_part,
-            nbytes=taking_part * command.nbytes,
-            transfers=taking_part,
+            nr_dpus=len(dpus),
+            nbytes=len(dpus) * command.nbytes,
+            transfers=len(dpus),
             costs=costs,
         )
 

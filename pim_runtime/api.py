@@ -23,7 +23,7 @@ from .errors import (
 from .machine import Machine
 from .program import DpuBinary, DpuProgram
 from .symbols import HEAP_NAME
-from .transfers import DpuSymbol, cut, host_bytes, rows_of
+from .transfers import DpuSymbol, host_bytes, rows_of
 
 __all__ = [
     "DPU_ALLOCATE_ALL",
@@ -133,7 +133,7 @@ def dpu_copy_to(
     data = host_bytes(source, writable=False)[None, :]
     nbytes = data.shape[1] if length is None else length
     mode = "serial_to" if len(dpu_set) == 1 else "broadcast"
-    dpu_set.write(symbol, cut(data, nbytes), nbytes, offset, mode)
+    dpu_set.write(symbol, data, nbytes, offset, mode)
 
 
 def dpu_copy_from(
@@ -146,7 +146,7 @@ def dpu_copy_from(
     _need_single_dpu(dpu, "dpu_copy_from")
     data = host_bytes(target, writable=True)[None, :]
     nbytes = data.shape[1] if length is None else length
-    dpu.read(symbol, cut(data, nbytes), nbytes, offset, "serial_from")
+    dpu.read(symbol, data, nbytes, offset, "serial_from")
 
 
 def dpu_broadcast_to(
@@ -161,7 +161,7 @@ def dpu_broadcast_to(
     _need_synchronous(flags)
     data = host_bytes(source, writable=False)[None, :]
     nbytes = data.shape[1] if length is None else length
-    dpu_set.write(symbol, cut(data, nbytes), nbytes, offset, "broadcast")
+    dpu_set.write(symbol, data, nbytes, offset, "broadcast")
 
 
 def dpu_prepare_xfer(dpu_set: DpuSet, buffer: object) -> None:

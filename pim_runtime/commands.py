@@ -48,6 +48,11 @@ class Write:
     rows: Rows
     mode: TransferMode
 
+    @property
+    def dpus_taking_part(self) -> Sequence[int]:
+        """The DPUs that have a row."""
+        return _taking_part(self.dpus, self.rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Read:
@@ -59,6 +64,11 @@ class Read:
     nbytes: int
     rows: Rows
     mode: TransferMode
+
+    @property
+    def dpus_taking_part(self) -> Sequence[int]:
+        """The DPUs that have a row."""
+        return _taking_part(self.dpus, self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,3 +88,9 @@ class LaunchResult:
 
     counters: LaunchCounters
     faults: tuple[Fault, ...]
+
+
+def _taking_part(dpus: range, rows: Rows) -> Sequence[int]:
+    if isinstance(rows, np.ndarray):
+        return dpus
+    return [dpu for dpu, row in zip(dpus, rows, strict=True) if row is not None]

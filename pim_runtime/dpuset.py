@@ -25,13 +25,13 @@ from .profile_string import check_profile_string
 from .program import DpuBinary, DpuProgram
 from .timeline import Timeline
 from .timing import TransferMode
-from .transfers import DpuSymbol, cut, host_bytes, refuse_shared, resolve, rows_of
+from .transfers import DpuSymbol, check_fillable, cut, host_bytes, resolve, rows_of
 from .variable import DpuVariable
 
 __all__ = ["ALLOCATE_ALL", "DpuSet"]
 
-ALLOCATE_ALL = 0xFFFF_FFFF  # UINT_MAX: every free rank
-
+UINT_MAX = 0xFFFF_FFFF
+ALLOCATE_ALL = UINT_MAX  # every free rank
 
 
 class DpuSet:
@@ -201,7 +201,7 @@ class DpuSet:
         To the DPUs: a one-dimensional buffer goes to every DPU; an array [nr_dpus, ...] is scattered by row, a list has
         one buffer per DPU (None leaves it out). From the DPUs: the same shapes are filled. `size`: bytes per DPU,
         default all of the host's; `offset`: bytes inside the symbol. Arrays are used in place, not copied.
-        Raises ArgumentError, InvalidMemoryTransferError, InvalidBufferSizeError and the SDK's symbol errors.
+        Raises ArgumentError, InvalidMemoryTransferError and the SDK's symbol errors.
         """
         to_dpu, from_dpu = isinstance(dst, str | DpuSymbol), isinstance(src, str | DpuSymbol)
         if to_dpu == from_dpu:
@@ -213,16 +213,20 @@ class DpuSet:
             raise ArgumentError(
                 f"one host buffer for {len(self)} DPUs: give an array [nr_dpus, ...] or a list of {len(self)} buffers"
             )
+        available = _common_length(rows)
         if size is None:
-            size = _common_length(rows)
+            size = available
+        elif size > available:
+            raise ArgumentError(f"host buffer is too small: {available} bytes, {size} are transferred")
         if to_dpu:
-            self.write(symbol, cut(rows, size), size, offset, "broadcast" if one_for_all else "push")
+            self.write(symbol, rows, size, offset, "broadcast" if one_for_all else "push")
         else:
-            self.read(symbol, cut(rows, size), size, offset, "pull")
+            self.read(symbol, rows, size, offset, "pull")
 
     def write(self, symbol: str | DpuSymbol, rows: Rows, nbytes: int, offset: int, mode: TransferMode) -> None:
-        """Checked host-to-DPU transfer of `rows` (commands.Rows)."""
+        """Checked host-to-DPU transfer of the first `nbytes` of `rows` (commands.Rows)."""
         target = resolve(self._allocation, self._range, symbol, offset, nbytes)
+        rows = cut(rows, nbytes)
         if nbytes:
             command = Write(
                 dpus=self._range,
@@ -235,8 +239,10 @@ class DpuSet:
             self._allocation.transfer(command, target.name)
 
     def read(self, symbol: str | DpuSymbol, rows: Rows, nbytes: int, offset: int, mode: TransferMode) -> None:
-        """Checked DPU-to-host transfer into `rows` (commands.Rows)."""
+        """Checked DPU-to-host transfer into the first `nbytes` of `rows` (commands.Rows)."""
         target = resolve(self._allocation, self._range, symbol, offset, nbytes)
+        rows = cut(rows, nbytes)
+        check_fillable(rows)
         if nbytes:
             command = Read(
                 dpus=self._range,
@@ -250,6 +256,7 @@ class DpuSet:
 
     def prepare(self, rows: Rows) -> None:
         """Remember a host buffer per DPU for the next push; None leaves a DPU out (dpu_prepare_xfer)."""
+        self._allocation.backend  # noqa: B018 - raises when it was freed
         self._allocation.prepared[self._range.start : self._range.stop] = rows
 
     def push(
@@ -263,11 +270,10 @@ class DpuSet:
     ) -> None:
         """Transfer the prepared buffers of the set, then forget or keep them (dpu_push_xfer)."""
         prepared = self._allocation.prepared
-        rows = cut(prepared[self._range.start : self._range.stop], nbytes)
+        rows = prepared[self._range.start : self._range.stop]
         if mode == "push":
             self.write(symbol, rows, nbytes, offset, mode)
         else:
-            refuse_shared(rows)
             self.read(symbol, rows, nbytes, offset, mode)
         if afterwards == "forget":
             prepared[self._range.start : self._range.stop] = [None] * len(self)
@@ -279,9 +285,11 @@ class DpuSet:
         if isinstance(host, list | tuple):
             return rows_of(host, len(self), writable=writable)
         data = host_bytes(host, writable=writable)
-        if len(host) != len(data):
+        itemsize = memoryview(host).itemsize
+        if itemsize > 1:
+            elements = len(data) // itemsize
             raise ArgumentError(
-                f"a single buffer of {len(host)} elements and {len(data)} bytes: the SDK would move {len(host)} bytes; "
+                f"a single buffer of {elements} elements and {len(data)} bytes: the SDK would move {elements} bytes; "
                 "pass buffer.view(numpy.uint8), or an array with one row per DPU"
             )
         return data[None, :]
@@ -301,8 +309,10 @@ class DpuSet:
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and self._symbol_or_none(name) is not None:
             self.copy(name, value)
-        else:
-            object.__setattr__(self, name, value)
+            return
+        if not name.startswith("_") and not hasattr(DpuSet, name):
+            warnings.warn(f"{name!r} is no symbol of the loaded program: no DPU sees this value", stacklevel=2)
+        object.__setattr__(self, name, value)
 
     def _symbol_or_none(self, name: str) -> DpuSymbol | None:
         binaries = set(self._allocation.binaries[self._range.start : self._range.stop])
@@ -317,6 +327,7 @@ def _integer(name: str, value: Any) -> int:
 
 
 def _common_length(rows: Rows) -> int:
+    """Bytes of every host buffer; without any, UINT_MAX as in the SDK, which no symbol has."""
     if isinstance(rows, np.ndarray):
         return rows.shape[1]
-    return next((len(row) for row in rows if row is not None), 0)
+    return next((len(row) for row in rows if row is not None), UINT_MAX)

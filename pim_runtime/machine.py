@@ -50,7 +50,9 @@ class Machine:
 
     def allocate_ranks(self, nr_ranks: int, options: EngineOptions) -> Allocation:
         """`nr_ranks` whole ranks. Raises AllocationError when there are not enough."""
-        if not 1 <= nr_ranks <= self._free_ranks:
+        if nr_ranks < 1:
+            raise AllocationError(f"{nr_ranks} ranks requested: at least one is needed")
+        if nr_ranks > self._free_ranks:
             raise AllocationError(
                 f"{nr_ranks} ranks requested: {self._free_ranks} of {self.hardware.geometry.ranks} are free"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from .allocation import Allocation
 from .commands import Memory, Rows
 from .errors import (
+    ArgumentError,
     DifferentDpuProgramsError,
     InvalidBufferSizeError,
     InvalidMemoryTransferError,
@@ -26,7 +28,7 @@ from .errors import (
 )
 from .program import DpuBinary
 
-__all__ = ["DpuSymbol", "Target", "common_binary", "cut", "host_bytes", "refuse_shared", "resolve", "rows_of"]
+__all__ = ["DpuSymbol", "Target", "check_fillable", "common_binary", "cut", "host_bytes", "resolve", "rows_of"]
 
 MRAM_BASE = 0x0800_0000  # C address of MRAM offset 0 (upmem-sdk 3.2)
 GRANULARITY_BYTES: dict[Memory, int] = {"wram": 4, "mram": 8}
@@ -113,9 +115,9 @@ def host_bytes(buffer: object, *, writable: bool) -> NDArray[np.uint8]:
     """The bytes of one host buffer, not copied. Raises InvalidMemoryTransferError for what is no fitting buffer."""
     try:
         view = memoryview(buffer)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, ValueError, BufferError) as error:
         raise InvalidMemoryTransferError(
-            f"a {type(buffer).__name__} is no host buffer; use a NumPy array, bytearray or array.array"
+            f"a {type(buffer).__name__} is no host buffer ({error}); use a NumPy array, bytearray or array.array"
         ) from None
     if not view.c_contiguous:
         raise InvalidMemoryTransferError("the host buffer is not C-contiguous; use np.ascontiguousarray(buffer)")
@@ -127,17 +129,18 @@ def host_bytes(buffer: object, *, writable: bool) -> NDArray[np.uint8]:
 def rows_of(buffers: object, nr_dpus: int, *, writable: bool) -> Rows:
     """Host bytes per DPU: from an array [nr_dpus, ...] (row i for DPU i), or a sequence of buffers, None to skip one.
 
-    Raises InvalidMemoryTransferError when the number of rows is wrong or their lengths differ.
+    Raises ArgumentError when the number of rows is wrong, InvalidMemoryTransferError when their lengths differ.
     """
     if isinstance(buffers, np.ndarray):
         if buffers.ndim < 2 or len(buffers) != nr_dpus:
-            raise InvalidMemoryTransferError(
-                f"an array of shape {buffers.shape} for {nr_dpus} DPUs: the first axis counts the DPUs"
+            raise ArgumentError(
+                f"invalid number of host buffers for this DPU set: an array of shape {buffers.shape} for {nr_dpus} "
+                "DPUs; its first axis counts the DPUs"
             )
         return host_bytes(buffers, writable=writable).reshape(nr_dpus, -1)
     if not isinstance(buffers, Sequence) or len(buffers) != nr_dpus:
         count = len(buffers) if isinstance(buffers, Sequence) else "no"
-        raise InvalidMemoryTransferError(f"invalid number of host buffers for this DPU set: {count} for {nr_dpus} DPUs")
+        raise ArgumentError(f"invalid number of host buffers for this DPU set: {count} for {nr_dpus} DPUs")
     rows = [None if buffer is None else host_bytes(buffer, writable=writable) for buffer in buffers]
     lengths = {len(row) for row in rows if row is not None}
     if len(lengths) > 1:
@@ -145,12 +148,15 @@ def rows_of(buffers: object, nr_dpus: int, *, writable: bool) -> Rows:
     return rows
 
 
-def refuse_shared(rows: Rows) -> None:
-    """Raise InvalidMemoryTransferError when two DPUs would fill the same host buffer: the SDK leaves that undefined."""
-    if not isinstance(rows, np.ndarray):
-        starts = [row.ctypes.data for row in rows if row is not None and len(row)]
-        if len(set(starts)) < len(starts):
-            raise InvalidMemoryTransferError("several DPUs would fill one host buffer; give every DPU its own")
+def check_fillable(rows: Rows) -> None:
+    """Raise InvalidMemoryTransferError when DPU data cannot go into the rows: a read-only row, or one that several DPUs
+    would fill, which the SDK leaves undefined."""
+    buffers = [rows] if isinstance(rows, np.ndarray) else [row for row in rows if row is not None]
+    if not all(buffer.flags.writeable for buffer in buffers):
+        raise InvalidMemoryTransferError("the host buffer is read-only; DPU data needs a writable one (bytearray)")
+    spans = sorted((buffer.ctypes.data, buffer.ctypes.data + buffer.nbytes) for buffer in buffers)
+    if any(end > start for (_, end), (start, _) in pairwise(spans)):
+        raise InvalidMemoryTransferError("several DPUs would fill one host buffer; give every DPU its own")
 
 
 def cut(rows: Rows, nbytes: int) -> Rows:

@@ -57,10 +57,18 @@ class DpuVariable:
         """As uint64."""
         return self._as(np.uint64)
 
-    def _as(self, dtype: type[np.integer[Any]]) -> Any:
+    def float(self) -> Any:
+        """As IEEE single precision."""
+        return self._as(np.float32)
+
+    def double(self) -> Any:
+        """As IEEE double precision."""
+        return self._as(np.float64)
+
+    def _as(self, dtype: type[np.number[Any]]) -> Any:
         itemsize, nbytes = np.dtype(dtype).itemsize, self._rows.shape[1]
         if nbytes % itemsize:
             raise TypeError(f"a symbol of {nbytes} bytes is no array of {itemsize}-byte elements")
         per_dpu = [row.view(dtype) for row in self._rows]
-        values = [row if len(row) > 1 else int(row[0]) for row in per_dpu]
+        values = [row if len(row) > 1 else row[0].item() for row in per_dpu]
         return values if len(values) > 1 else values[0]

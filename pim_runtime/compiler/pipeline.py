@@ -1,4 +1,4 @@
-"""The numba pipeline of kernels and their helpers: numba's own, with our passes right after type inference."""
+"""The numba pipeline of kernels and their helpers: numba's own, with our passes around type inference."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Any
 from numba import njit
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.typed_passes import NopythonTypeInference
+from numba.core.untyped_passes import ReconstructSSA
 
 __all__ = ["KernelCompiler", "kernel_jit"]
 
 
 class KernelCompiler(CompilerBase):  # type: ignore[misc]
-    """Refuse what is no integer, then give every operation that can fault its source place."""
+    """Compute in 64 bits, refuse what is no integer, and give every operation that can fault its source place."""
 
     def define_pipelines(self) -> list[Any]:
         from .integer_only import IntegerOnly
         from .places import GivePlaces
+        from .widening import WidenOperands
 
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(WidenOperands, ReconstructSSA)
         passes.add_pass_after(GivePlaces, NopythonTypeInference)
         passes.add_pass_after(IntegerOnly, NopythonTypeInference)
         passes.finalize()

@@ -44,8 +44,8 @@ class GivePlaces(FunctionPass):  # type: ignore[misc]
                 if self.can_fault(statement) and noted != site and self.tasklet is not None:
                     self.call(note_site, self.block.scope.get(self.tasklet), self.constant(site, statement.loc))
                     noted = site
-                if isinstance(statement, ir.Assign) and isinstance(statement.value, ir.Yield):
-                    noted = None  # another tasklet ran
+                if self.calls_helper(statement):
+                    noted = None  # the helper has noted places of its own
                 self.out.append(self.with_place(statement))
             block.body = self.out
         return True
@@ -66,6 +66,11 @@ class GivePlaces(FunctionPass):  # type: ignore[misc]
         if value.op in ("binop", "inplace_binop") and value.fn in DIVISIONS:
             return getattr(self.typemap[value.rhs.name], "literal_value", 0) == 0
         return False
+
+    def calls_helper(self, statement: Any) -> bool:
+        value = getattr(statement, "value", None)
+        is_call = isinstance(value, ir.Expr) and value.op == "call"
+        return is_call and isinstance(self.typemap[value.func.name], types.Dispatcher)
 
     def with_place(self, statement: Any) -> Any:
         """The statement itself, or the access of a view as a call with a place."""

@@ -132,19 +132,13 @@ def _define_constant(cls: type, attribute: str, path: str) -> None:
     overload_attribute(cls, attribute, strict=False)(constant)
 
 
-for _attribute in ("itemsize", "bits", "signed", "unsigned_64", "shift_mask"):
+for _attribute in ("itemsize", "bits", "signed", "unsigned_64", "shift_mask", "pattern_mask"):
     _define_constant(CastType, _attribute, "kind")
 for _attribute in ("address", "size", "nbytes", "itemsize"):
     _define_constant(MramSymbolType, _attribute, "value")
     _define_constant(WramSymbolType, _attribute, "value")
 for _attribute in ("address", "bit"):
     _define_constant(SyncType, _attribute, "value")
-
-
-@overload_method(CastType, "pattern", strict=False)
-def _(kind: CastType, value: Any) -> Any:
-    mask = -1 if kind.kind.bits == 64 else (1 << kind.kind.bits) - 1
-    return lambda kind, value: kind(value) & mask
 
 
 @overload_method(WramSymbolType, "array", strict=False)

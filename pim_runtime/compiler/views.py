@@ -64,7 +64,7 @@ def _checked_cell(context: Any, builder: Any, view_type: ViewType, value: Any, i
         cells = builder.inttoptr(view.run, INT64.as_pointer())
         last = builder.sub(view.length, INT64(1))
         stores = {
-            FAULT_CODE: INT64(FaultCode.WRAM_INDEX),
+            FAULT_CODE: INT64(int(FaultCode.WRAM_INDEX)),
             FAULT_SITE: site,
             FAULT_VALUES: index,
             FAULT_VALUES + 1: view.length,
@@ -185,8 +185,9 @@ def _(t: Any, kind: Any, address: Any, length: Any) -> Any:
 
     def view(t: Any, kind: Any, address: Any, length: Any) -> Any:
         nr_bytes, end = length * itemsize, peek(t.run + 8 * WRAM_END)
-        if (address < 0) | (nr_bytes < 0) | (address + nr_bytes > end):
-            raise_fault(t.run, FaultCode.WRAM_RANGE, address, nr_bytes, end, 0)
+        # Each bound on its own, so that no sum of them can wrap.
+        if (address < 0) | (length < 0) | (length > end) | (address > end - nr_bytes):
+            raise_fault(t.run, FaultCode.WRAM_RANGE, address, length, itemsize, end)
         if address % itemsize != 0:
             raise_fault(t.run, FaultCode.WRAM_ALIGNMENT, address, itemsize, 0, 0)
         return make_view(kind, t.wram + address, length, t.wram, t.run)

@@ -14,14 +14,17 @@ from .wram_map import HEAP_POINTER, HEAP_START
 
 __all__ = ["mem_alloc", "mem_reset"]
 
+SIZE_MAX = 0xFFFF_FFFF  # size_t of a DPU (upmem-sdk 3.1)
+
 
 @library
-def take_heap(t: Tasklet, length: int, nr_bytes: int) -> int:
-    """WRAM address of `nr_bytes` fresh bytes, 8-aligned; 0 bytes give the current heap pointer, as in the SDK."""
+def take_heap(t: Tasklet, length: int, itemsize: int) -> int:
+    """WRAM address of `length` fresh elements, 8-aligned; none give the current heap pointer, as in the SDK."""
     count(t, Counter.ALLOCS, 1)
     if length < 0:
         fault(t, FaultCode.ALLOC_SIZE, length, 0, 0, 0)
     pointer, end = peek(t.wram + HEAP_POINTER), peek(t.run + 8 * WRAM_END)
+    nr_bytes = itemsize * min(length, SIZE_MAX)  # so that the product cannot wrap
     if nr_bytes > 0:
         pointer = (pointer + 7) & -8
         if pointer + nr_bytes >= end:
@@ -36,7 +39,7 @@ def mem_alloc(t: Tasklet, kind: IntegerType, length: int) -> View:
 
     C: mem_alloc(length * sizeof(kind)). The heap persists over launches: call mem_reset() first.
     """
-    return wram_view(t, kind, take_heap(t, length, length * kind.itemsize), length)
+    return wram_view(t, kind, take_heap(t, length, kind.itemsize), length)
 
 
 @library

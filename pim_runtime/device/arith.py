@@ -100,10 +100,10 @@ def shr(kind: IntegerType, a: int, n: int) -> int:
 @library
 def clz(kind: IntegerType, a: int) -> int:
     """Zero bits above the highest one, counted in the width of the type; the width itself for 0."""
-    return leading_zeros(kind.pattern(a)) - (64 - kind.bits)
+    return leading_zeros(kind(a) & kind.pattern_mask) - (64 - kind.bits)
 
 
 @library
 def popcount(kind: IntegerType, a: int) -> int:
     """One bits in the width of the type."""
-    return ones(kind.pattern(a))
+    return ones(kind(a) & kind.pattern_mask)

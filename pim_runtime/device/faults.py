@@ -65,8 +65,8 @@ _SENTENCES = {
     " transfer less",
     FaultCode.WRAM_INDEX: "index {0} of a WRAM view with {1} elements (valid: 0 to {2}). Check the loop bounds; negative"
     " indices do not wrap",
-    FaultCode.WRAM_RANGE: "a WRAM view of {1} bytes at {0:#x} leaves the WRAM, which ends at {2:#x}. Check address and"
-    " length",
+    FaultCode.WRAM_RANGE: "a WRAM view of {1} elements of {2} bytes at {0:#x} leaves the WRAM, which ends at {3:#x}."
+    " Check address and length",
     FaultCode.WRAM_ALIGNMENT: "a WRAM view of {1}-byte elements at {0:#x}: the address must be a multiple of {1}",
     FaultCode.WINDOW: "window({0}, {1}) of a WRAM view with {2} elements. First element and length must lie inside the"
     " view",

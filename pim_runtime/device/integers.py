@@ -42,9 +42,10 @@ class IntegerType:
         """The bits of a shift count that a DPU looks at."""
         return 63 if self.bits == 64 else 31
 
-    def pattern(self, value: int) -> int:
-        """The low `bits` of `value`, not sign-extended (for 64 bits: `value` itself)."""
-        return self(value) & (-1 if self.bits == 64 else (1 << self.bits) - 1)
+    @property
+    def pattern_mask(self) -> int:
+        """`kind(x) & kind.pattern_mask` is the bit pattern of x, not sign-extended."""
+        return -1 if self.bits == 64 else (1 << self.bits) - 1
 
     def __call__(self, value: int) -> int:
         """`value` wrapped to this type; a uint64 comes back as its signed 64-bit pattern."""

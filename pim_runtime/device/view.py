@@ -64,8 +64,8 @@ def wram_view(t: Tasklet, kind: IntegerType, address: int, length: int) -> View:
     """View of `length` elements at a WRAM address; faults when it is not aligned or leaves the WRAM."""
     nr_bytes = length * kind.itemsize
     end = peek(t.run + 8 * WRAM_END)
-    if address < 0 or nr_bytes < 0 or address + nr_bytes > end:
-        raise_fault(t.run, FaultCode.WRAM_RANGE, address, nr_bytes, end, 0)
+    if address < 0 or length < 0 or length > end or address > end - nr_bytes:
+        raise_fault(t.run, FaultCode.WRAM_RANGE, address, length, kind.itemsize, end)
     if address % kind.itemsize:
         raise_fault(t.run, FaultCode.WRAM_ALIGNMENT, address, kind.itemsize, 0, 0)
     return View(kind, t.wram + address, length, t.wram, t.run)

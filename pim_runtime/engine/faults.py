@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device.faults import FaultCode, explain
-from ..device.run_record import FAULT_CODE, FAULT_SITE, FAULT_VALUES, NR_FAULT_VALUES, PHASE, SITES, STATES, TASKLET
+from ..device.run_record import (
+    FAULT_CODE,
+    FAULT_SITE,
+    FAULT_VALUES,
+    MAX_TASKLETS,
+    NR_FAULT_VALUES,
+    PHASE,
+    SITES,
+    STATES,
+    TASKLET,
+)
 from ..device.sync import BARRIER, HANDSHAKE_NOTIFY, HANDSHAKE_WAIT, MUTEX, SEMAPHORE
 from ..language.diagnostics import place_text
 from ..topology import Place, format_ranges
@@ -47,7 +57,7 @@ class Fault:
 def read_fault(record: NDArray[np.int64], dpu: int, nr_tasklets: int, error: Exception, files: Mapping[int, str]) -> Fault:
     """The fault that a run record holds after `error` ended the DPU; `files` names the files of the kernel."""
     code = FaultCode(int(record[FAULT_CODE])) if record[FAULT_CODE] else _code_of(error)
-    tasklet = int(record[TASKLET])
+    tasklet = _first_waiting(record) if code is FaultCode.DEADLOCK else int(record[TASKLET])
     site = int(record[FAULT_SITE]) or int(record[SITES + tasklet])
     values = tuple(int(value) for value in record[FAULT_VALUES : FAULT_VALUES + NR_FAULT_VALUES])
     text = explain(code, values)
@@ -73,6 +83,10 @@ def _code_of(error: Exception) -> FaultCode:
     if isinstance(error, AssertionError):
         return FaultCode.ASSERT
     return FaultCode.FLOAT if isinstance(error, TypeError) and "integer-only" in str(error) else FaultCode.INTERNAL
+
+
+def _first_waiting(record: NDArray[np.int64]) -> int:
+    return int(np.argmax(record[STATES : STATES + MAX_TASKLETS] > RUNNABLE))
 
 
 def _waits(record: NDArray[np.int64], nr_tasklets: int, files: Mapping[int, str]) -> str:

@@ -16,9 +16,11 @@ from ..device.run_record import (
     DPU,
     FAULT_CODE,
     FAULT_SITE,
+    FAULT_VALUES,
     MAX_TASKLETS,
     MUTEX_OWNERS,
     NEXT_TICKET,
+    NR_FAULT_VALUES,
     NR_MUTEX_BITS,
     PERF_CONFIG,
     PERF_START,
@@ -44,6 +46,8 @@ OPERAND = (1 << 32) - 1
 def boot(run: int, wram: int, dpu: int, counters: int) -> None:
     """Start a launch on one DPU: release the mutex bits, empty the log, clear the run record (upmem-sdk 3.3)."""
     for cell in (DPU, TASKLET, PHASE, FAULT_CODE, FAULT_SITE, NEXT_TICKET, PERF_START):
+        poke(run + 8 * cell, 0)
+    for cell in range(FAULT_VALUES, FAULT_VALUES + NR_FAULT_VALUES):
         poke(run + 8 * cell, 0)
     poke(run + 8 * DPU, dpu)
     poke(run + 8 * PERF_CONFIG, COUNT_NOTHING)

@@ -72,7 +72,10 @@ class Shard:
 
     def run(self, binary: DpuBinary, dpus: range) -> list[Fault]:
         """Run a loaded program on `dpus` in this thread."""
-        return self.engine.run(binary, dpus, self._addresses(), self._record(binary))
+        faults = self.engine.run(binary, dpus, self._addresses(), self._record(binary))
+        for fault in faults:
+            self._phases[fault.dpu] = fault.phase
+        return faults
 
     def counted(self, dpus: range, nr_tasklets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Counter rows [nr_dpus, nr_phases, nr_tasklets, NR_COUNTERS] and barriers opened [nr_dpus] of the last run."""

@@ -1,0 +1,297 @@
+"""Decode attention of one head on one DPU: scores, normalisation, weighted sum of V (seeds-spec S0-2 to S0-5, K-4, K-6).
+
+Tasklet 0 is the master, the others are workers: worker w takes the groups of eight tokens g with g mod workers = w.
+Phases: scores | normalisation | weighted sums | merge, with a barrier between; every number of tasklets from 2 to 24
+gives the same bits. Rows of K and V are read with one DMA each. Memory addresses and sizes come in `arguments`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal
+
+from pim_runtime.device import (
+    DpuFunction,
+    IntegerType,
+    Tasklet,
+    View,
+    barrier_wait,
+    charge,
+    div,
+    dpu_function,
+    int32,
+    int64,
+    me,
+    mem_alloc,
+    mem_reset,
+    mram_read,
+    mram_write,
+    nr_tasklets,
+    uint32,
+)
+from pim_runtime.program import DpuProgram, dpu_program
+from pim_runtime.symbols import WramSymbol
+
+__all__ = ["GROUP", "TABLE_SIZE", "Argument", "attention_program", "output_kind", "output_length", "score_kind"]
+
+GROUP = 8  # tokens whose scores move in one DMA
+TABLE_SIZE = 257  # 2**(30 - i/256) for i = 0 to 256, and one more for the interpolation
+STACK_BYTES = 512  # the default 1024 would leave no room for 24 tasklets with 128 dimensions of int32
+LOWEST = -(1 << 62)  # below every score: plans keep |score| <= 2**61
+
+
+class Argument(IntEnum):
+    """Places in the host variable `arguments`. Addresses are MRAM offsets, `*_bytes` are padded to DMA granularity."""
+
+    DIM = 0
+    TOKENS = 1
+    ROW_BYTES = 2  # one row of q, K or V
+    Q = 3
+    K = 4
+    V = 5
+    SCORES = 6
+    PARTIALS = 7  # one partial output per worker
+    OUTPUT = 8
+    OUTPUT_BYTES = 9
+    SCORE_SLOTS = 10  # instruction slots that the host states per score, weight and weighted row
+    NORM_SLOTS = 11
+    SUM_SLOTS = 12
+    MULTIPLIER = 13  # of the softmax plan (host.attention.softmax_plan)
+    SHIFT = 14
+    PRE_SHIFT = 15
+    MAX_DIFFERENCE = 16
+    PROBABILITY_BITS = 17
+
+
+DIM, TOKENS, ROW_BYTES = int(Argument.DIM), int(Argument.TOKENS), int(Argument.ROW_BYTES)
+Q, K, V = int(Argument.Q), int(Argument.K), int(Argument.V)
+SCORES, PARTIALS = int(Argument.SCORES), int(Argument.PARTIALS)
+OUTPUT, OUTPUT_BYTES = int(Argument.OUTPUT), int(Argument.OUTPUT_BYTES)
+SCORE_SLOTS, NORM_SLOTS, SUM_SLOTS = int(Argument.SCORE_SLOTS), int(Argument.NORM_SLOTS), int(Argument.SUM_SLOTS)
+MULTIPLIER, SHIFT, PRE_SHIFT = int(Argument.MULTIPLIER), int(Argument.SHIFT), int(Argument.PRE_SHIFT)
+MAX_DIFFERENCE, PROBABILITY_BITS = int(Argument.MAX_DIFFERENCE), int(Argument.PROBABILITY_BITS)
+
+Norm = Literal["div_d", "softmax"]
+Accumulation = Literal["wrap", "wide"]
+
+
+def score_kind(kind: IntegerType, acc: Accumulation) -> IntegerType:
+    """Type of a stored score: the operands' own when it wraps, else wide enough for the exact sum (K-1)."""
+    if acc == "wrap":
+        return kind
+    return int32 if kind.bits == 8 else int64
+
+
+def output_kind(kind: IntegerType, acc: Accumulation) -> IntegerType:
+    """Type of a stored output."""
+    return kind if acc == "wrap" else int64
+
+
+def output_length(dim: int, norm: Norm) -> int:
+    """Elements of a stored output."""
+    return dim + 2 if norm == "softmax" else dim
+
+
+@dpu_program
+def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuProgram:
+    """The program for operands of type `kind`.
+
+    Host variables: `arguments` int64 [18] and, for softmax, `exp2_table` uint32 [257]. The output at Argument.OUTPUT is
+    [dim] of the operands' type when acc="wrap", else int64. Softmax outputs are sums of weights times V, still to be
+    divided by the sum of weights; behind them stand the largest score and that sum, so the output is int64 [dim + 2].
+    """
+    score, output = score_kind(kind, acc), output_kind(kind, acc)
+    program = DpuProgram(f"attention_{kind}_{norm}_{acc}", nr_tasklets=17, stack_bytes=STACK_BYTES)
+    arguments = program.host("arguments", int64, len(Argument))
+    maxima = program.wram("maxima", int64, 24)
+    weight_sums = program.wram("weight_sums", int64, 24)
+    ready, scored = program.barrier("ready"), program.barrier("scored")
+    normalised, summed = program.barrier("normalised"), program.barrier("summed")
+    if norm == "softmax":
+        table = program.host("exp2_table", uint32, TABLE_SIZE)
+        normalise, finish = softmax_weights(arguments, table, maxima, score), append_sums(arguments, maxima, weight_sums)
+    else:
+        normalise, finish = divide_scores(arguments, score), nothing_to_append
+    score_tokens = scorer(arguments, kind, score)
+    weigh_values = weighted_sum(arguments, score, output)
+
+    @program.kernel
+    def attention(t: Tasklet) -> None:
+        if me(t) == 0:
+            mem_reset(t)
+        yield barrier_wait(t, ready)
+        a = arguments.array(t)
+        worker, workers, dim = me(t) - 1, nr_tasklets(t) - 1, a[DIM]
+        row = mem_alloc(t, kind, a[ROW_BYTES] // kind.itemsize)
+        query = mem_alloc(t, kind, a[ROW_BYTES] // kind.itemsize)
+        group = mem_alloc(t, score, GROUP)
+        total = mem_alloc(t, output, a[OUTPUT_BYTES] // output.itemsize)
+        if worker >= 0:
+            mram_read(t, a[Q], query, a[ROW_BYTES])
+            maxima.array(t)[worker] = score_tokens(t, worker, workers, row, query, group)
+        yield barrier_wait(t, scored)
+        if worker >= 0:
+            weight_sums.array(t)[worker] = normalise(t, worker, workers, group)
+        yield barrier_wait(t, normalised)
+        if worker >= 0:
+            weigh_values(t, worker, workers, row, group, total)
+            mram_write(t, total, a[PARTIALS] + worker * a[OUTPUT_BYTES], a[OUTPUT_BYTES])
+        yield barrier_wait(t, summed)
+        if worker < 0:
+            part = mem_alloc(t, output, a[OUTPUT_BYTES] // output.itemsize)
+            clear(total)
+            for other in range(workers):
+                mram_read(t, a[PARTIALS] + other * a[OUTPUT_BYTES], part, a[OUTPUT_BYTES])
+                charge(t, a[SUM_SLOTS])
+                add_scaled(total.window(0, dim), 1, part.window(0, dim))
+            finish(t, workers, total)
+            mram_write(t, total, a[OUTPUT], a[OUTPUT_BYTES])
+
+    return program
+
+
+@dpu_function
+def clear(view: View) -> None:
+    for i in range(len(view)):
+        view[i] = 0
+
+
+@dpu_function
+def add_scaled(total: View, factor: int, row: View) -> None:
+    """total += factor * row, in the type of `total`; both have the same length."""
+    for i in range(len(total)):
+        total[i] = total[i] + factor * row[i]
+
+
+@dpu_function
+def largest(values: View, count: int) -> int:
+    best = LOWEST
+    for i in range(count):
+        best = max(best, values[i])
+    return best
+
+
+@dpu_function
+def sum_of(values: View, count: int) -> int:
+    total = 0
+    for i in range(count):
+        total += values[i]
+    return total
+
+
+@dpu_function
+def round_shift(value: int, distance: int) -> int:
+    """value / 2**distance, halves rounded up."""
+    return (value + ((1 << distance) >> 1)) >> distance
+
+
+def scorer(arguments: WramSymbol, kind: IntegerType, score: IntegerType) -> DpuFunction:
+    """Phase 1: scores of a worker's tokens, to MRAM; gives the largest."""
+    accumulator = int64 if score.bits == 64 else int32  # at least as wide as a score, so wrapping once is enough
+
+    @dpu_function
+    def dot(a: View, b: View) -> int:
+        total = accumulator(0)
+        for i in range(len(a)):
+            total = accumulator(total + a[i] * b[i])
+        return total
+
+    @dpu_function
+    def score_tokens(t: Tasklet, worker: int, workers: int, row: View, query: View, group: View) -> int:
+        a = arguments.array(t)
+        dim, tokens, row_bytes, best = a[DIM], a[TOKENS], a[ROW_BYTES], LOWEST
+        for first in range(GROUP * worker, tokens, GROUP * workers):
+            filled = min(GROUP, tokens - first)
+            clear(group)
+            for j in range(filled):
+                mram_read(t, a[K] + (first + j) * row_bytes, row, row_bytes)
+                group[j] = dot(row.window(0, dim), query.window(0, dim))
+                best = max(best, group[j])
+            charge(t, filled * a[SCORE_SLOTS])
+            mram_write(t, group, a[SCORES] + first * score.itemsize, GROUP * score.itemsize)
+        return best
+
+    return score_tokens
+
+
+def divide_scores(arguments: WramSymbol, score: IntegerType) -> DpuFunction:
+    """Phase 2 of norm "div_d": score / dim, truncated as in C (K-4)."""
+
+    @dpu_function
+    def normalise(t: Tasklet, worker: int, workers: int, group: View) -> int:
+        a = arguments.array(t)
+        dim, tokens = a[DIM], a[TOKENS]
+        for first in range(GROUP * worker, tokens, GROUP * workers):
+            mram_read(t, a[SCORES] + first * score.itemsize, group, GROUP * score.itemsize)
+            for j in range(GROUP):
+                group[j] = div(score, group[j], dim)
+            charge(t, GROUP * a[NORM_SLOTS])
+            mram_write(t, group, a[SCORES] + first * score.itemsize, GROUP * score.itemsize)
+        return 0
+
+    return normalise
+
+
+def softmax_weights(arguments: WramSymbol, table: WramSymbol, maxima: WramSymbol, score: IntegerType) -> DpuFunction:
+    """Phase 2 of norm "softmax": weights 2**-(slope * (max - score)) in Q(P), as SoftmaxPlan says; gives their sum."""
+
+    @dpu_function
+    def normalise(t: Tasklet, worker: int, workers: int, group: View) -> int:
+        a, power = arguments.array(t), table.array(t)
+        tokens, multiplier, shift, pre_shift = a[TOKENS], a[MULTIPLIER], a[SHIFT], a[PRE_SHIFT]
+        max_difference, bits = a[MAX_DIFFERENCE], a[PROBABILITY_BITS]
+        top, total = largest(maxima.array(t), workers), 0
+        for first in range(GROUP * worker, tokens, GROUP * workers):
+            mram_read(t, a[SCORES] + first * score.itemsize, group, GROUP * score.itemsize)
+            for j in range(GROUP):
+                difference, weight = top - group[j], 0
+                if (difference <= max_difference) & (first + j < tokens):
+                    exponent = round_shift(round_shift(difference, pre_shift) * multiplier, shift)
+                    halvings, step, rest = exponent >> 16, (exponent >> 8) & 255, exponent & 255
+                    if halvings <= bits + 1:
+                        left = power[step]
+                        value = left - (((left - power[step + 1]) * rest + 128) >> 8)
+                        weight = round_shift(value, 30 - bits + halvings)
+                group[j] = weight
+                total += weight
+            charge(t, GROUP * a[NORM_SLOTS])
+            mram_write(t, group, a[SCORES] + first * score.itemsize, GROUP * score.itemsize)
+        return total
+
+    return normalise
+
+
+def append_sums(arguments: WramSymbol, maxima: WramSymbol, weight_sums: WramSymbol) -> DpuFunction:
+    """End of norm "softmax": the largest score and the sum of weights go behind the output."""
+
+    @dpu_function
+    def finish(t: Tasklet, workers: int, total: View) -> None:
+        dim = arguments.array(t)[DIM]
+        total[dim] = largest(maxima.array(t), workers)
+        total[dim + 1] = sum_of(weight_sums.array(t), workers)
+
+    return finish
+
+
+@dpu_function
+def nothing_to_append(t: Tasklet, workers: int, total: View) -> None:
+    """End of norm "div_d"."""
+
+
+def weighted_sum(arguments: WramSymbol, score: IntegerType, output: IntegerType) -> DpuFunction:
+    """Phase 3: the sum of a worker's V rows, each times its weight."""
+
+    @dpu_function
+    def weigh_values(t: Tasklet, worker: int, workers: int, row: View, group: View, total: View) -> None:
+        a = arguments.array(t)
+        dim, tokens, row_bytes = a[DIM], a[TOKENS], a[ROW_BYTES]
+        clear(total)
+        for first in range(GROUP * worker, tokens, GROUP * workers):
+            filled = min(GROUP, tokens - first)
+            mram_read(t, a[SCORES] + first * score.itemsize, group, GROUP * score.itemsize)
+            for j in range(filled):
+                mram_read(t, a[V] + (first + j) * row_bytes, row, row_bytes)
+                add_scaled(total.window(0, dim), group[j], row.window(0, dim))
+            charge(t, filled * a[SUM_SLOTS])
+
+    return weigh_values

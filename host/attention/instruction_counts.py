@@ -1,0 +1,79 @@
+"""Instruction slots that the attention program states for its loops, until the compiler counts them.
+
+Loop counts are those of the published kernel's compiled form (timing-model 4.3 and 10.2). Multiplies depend on the
+data: their cost is averaged over the operands of one head, with q taken to be distributed like k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpu_kernels.attention import Accumulation, Norm
+from pim_runtime.device import IntegerType
+
+from .reference import div_d, scores, softmax_weights
+from .softmax_plan import SoftmaxPlan
+
+__all__ = ["StatedSlots", "state_slots"]
+
+SAMPLE_TOKENS = 64
+# Slots beside the multiply (timing-model 4.3): two addresses, two loads, add, two of loop; axpy also stores.
+DOT_SLOTS, AXPY_SLOTS = 7, 8
+CALL_SLOTS = {"dot": 0, "axpy": 1}  # argument moves of a called multiply
+LONG_ADD_SLOTS = 1  # a 64-bit add takes one slot more (timing-model 4.1, rule 6)
+ROW_SLOTS = {8: 30, 16: 30, 32: 48}  # calls, address, saves per vector (timing-model 10.2)
+MUL64_SLOTS = 129  # timing-model 3.2
+DIV_SLOTS = 12  # per score, from the 0.13-0.16 ms that the published tables leave for 4096 scores (timing-model 10.2)
+SOFTMAX_SLOTS = 170  # per score, estimated from K-6: one 64-bit and one 32-bit multiply, two loads, about 30 ALU slots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedSlots:
+    """Slots per score (dot product of a row), per normalised score, and per weighted row."""
+
+    score: int
+    norm: int
+    weighted_row: int
+
+
+def state_slots(
+    *,
+    kind: IntegerType,
+    norm: Norm,
+    acc: Accumulation,
+    k: NDArray[np.signedinteger],
+    v: NDArray[np.signedinteger],
+    plan: SoftmaxPlan | None,
+) -> StatedSlots:
+    """Slots for a head with integer rows k and v, [tokens, dim]; `plan` for norm "softmax"."""
+    k, v = k[:SAMPLE_TOKENS], v[:SAMPLE_TOKENS]
+    dim, q = k.shape[1], k[-1]
+    sample = scores(q, k, acc=acc)
+    weights = div_d(sample, dim) if plan is None else softmax_weights(sample, plan)
+    wide_score, wide_sum = acc == "wide" and kind.bits > 8, acc == "wide"
+    dot = DOT_SLOTS + LONG_ADD_SLOTS * wide_score + _multiply_slots(q[None, :], k, kind.bits, "dot")
+    factor_bits = kind.bits if acc == "wrap" else 32 if kind.bits == 8 or norm == "softmax" else 64
+    axpy = AXPY_SLOTS + LONG_ADD_SLOTS * wide_sum + _multiply_slots(weights[:, None], v, factor_bits, "axpy")
+    return StatedSlots(
+        score=round(dim * dot) + ROW_SLOTS[kind.bits],
+        norm=SOFTMAX_SLOTS if norm == "softmax" else DIV_SLOTS,
+        weighted_row=round(dim * axpy) + ROW_SLOTS[kind.bits],
+    )
+
+
+def _multiply_slots(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger], bits: int, loop: str) -> float:
+    """Mean slots of a * b on a DPU (timing-model 3.2)."""
+    if bits == 8:
+        return 1.0
+    if bits == 64:
+        return float(MUL64_SLOTS)
+    a, b = np.broadcast_arrays(a.astype(np.int64), b.astype(np.int64))
+    if bits == 16:
+        short = (a >= 0) & (a < 256) & (b >= 0) & (b < 256)
+        return float(np.where(short, 1, 7).mean())
+    smaller = np.minimum(a & 0xFFFF_FFFF, b & 0xFFFF_FFFF)  # compared as unsigned patterns
+    steps = np.maximum(1, np.ceil(np.log2(smaller + 1.0)))
+    return float(7 + steps.mean()) + CALL_SLOTS[loop]

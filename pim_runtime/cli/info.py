@@ -1,0 +1,118 @@
+"""`pim info`: versions, engines, cache, hardware profiles with the source of every value, shipped kernels.
+
+Reads and imports no kernel, and never numba; what is installed is asked of the package metadata.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from ..compiler.cache import cache_folder
+from ..engine.protocol import EngineOptions
+from ..hardware import Hardware, available_profiles, load_profile
+from ..quantities import Points, Provenance, Quantity
+from .output import Cell, Column, Report, Section, Table, Value
+from .versions import installed_version
+
+__all__ = ["HELP", "NAME", "add_arguments", "run"]
+
+NAME = "info"
+HELP = "show versions, engines, the kernel cache, hardware profiles and shipped kernels"
+
+_REQUIRED = ("pim-runtime", "numba", "llvmlite", "numpy", "cffi")
+_OPTIONAL = ("rich", "pandas", "matplotlib", "safetensors", "ml_dtypes", "ray")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--profile`: one profile in full instead of the overview."""
+    parser.add_argument("--profile", metavar="NAME",
+                        help="show every value of one hardware profile (a shipped name, or a .toml file)")
+
+
+def run(arguments: argparse.Namespace) -> Report:
+    """The overview, or with `--profile` all values of that profile. Raises ProfileError for an invalid profile."""
+    if arguments.profile is not None:
+        hardware = load_profile(arguments.profile)
+        return Report(title=f"Hardware profile {hardware.name}", sections=(_profile_section(hardware),))
+    return Report(title="pim-runtime", sections=(_versions(), _computer(), _profiles(), _kernels()))
+
+
+def _versions() -> Section:
+    names = (*_REQUIRED, *_OPTIONAL)
+    installed = tuple(Value(name=name, value=installed_version(name), origin="exact") for name in names)
+    return Section(title="Versions", values=(
+        Value(name="python", value=platform.python_version(), origin="exact", source=platform.python_implementation()),
+        *installed))
+
+
+def _computer() -> Section:
+    folder = cache_folder()
+    files = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    engines = get_args(get_type_hints(EngineOptions)["engine"])
+    return Section(title="This computer", values=(
+        Value(name="CPUs usable", value=_usable_cpus(), origin="exact"),
+        Value(name="engines", value=", ".join(engines), origin="exact", source=f"default: {EngineOptions().engine}"),
+        Value(name="kernel cache", value=str(folder), origin="exact"),
+        Value(name="kernel cache size", value=sum(files), unit="bytes", origin="measured here",
+              source=f"{len(files)} files"),
+    ))
+
+
+def _profiles() -> Section:
+    columns = (Column(name="profile"), Column(name="ranks"), Column(name="DPUs"), Column(name="clock", unit="MHz"),
+               *(Column(name=provenance, unit="values") for provenance in get_args(Provenance)))
+    return Section(
+        title="Hardware profiles",
+        tables=(Table(title="", columns=columns, rows=tuple(map(_profile_row, available_profiles()))),),
+        notes=("`pim info --profile NAME` shows every value with its source.",),
+    )
+
+
+def _profile_row(name: str) -> tuple[Cell, ...]:
+    hardware = load_profile(name)
+    counts = Counter(quantity.provenance for quantity in hardware.provenance)
+    return (name, hardware.geometry.ranks, hardware.geometry.dpus, hardware.pipeline.clock_mhz,
+            *(counts[provenance] for provenance in get_args(Provenance)))
+
+
+def _profile_section(hardware: Hardware) -> Section:
+    columns = tuple(Column(name=name) for name in ("key", "value", "unit", "provenance", "source"))
+    return Section(title=f"{len(hardware.provenance)} values", tables=(
+        Table(title="", columns=columns, rows=tuple(map(_quantity_row, hardware.provenance))),))
+
+
+def _quantity_row(quantity: Quantity) -> tuple[Cell, ...]:
+    value: Cell = _points_text(quantity.value) if isinstance(quantity.value, tuple) else quantity.value
+    return quantity.key, value, quantity.unit, quantity.provenance, quantity.source
+
+
+def _points_text(points: Points) -> str:
+    return " ".join(f"{x}:{y}" for x, y in points)
+
+
+def _kernels() -> Section:
+    columns = (Column(name="module"), Column(name="what it holds"))
+    return Section(title="Shipped kernels", tables=(Table(title="", columns=columns, rows=tuple(_kernel_rows())),))
+
+
+def _kernel_rows() -> Iterator[tuple[Cell, ...]]:
+    """(module, first line of its docstring) of every module of dpu_kernels, read and not imported."""
+    spec = find_spec("dpu_kernels")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for path in sorted(Path(folder).rglob("*.py")):
+            if path.stem != "__init__":
+                summary = ast.get_docstring(ast.parse(path.read_bytes())) or ""
+                yield ".".join(path.relative_to(Path(folder).parent).with_suffix("").parts), summary.partition("\n")[0]
+
+
+def _usable_cpus() -> int:
+    """CPUs that this process may use; the affinity mask is smaller than the machine in containers and job systems."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,36 @@
+"""Fixtures that all tests share: both engines, and DPUs of a machine that belongs to one test.
+
+Compiled kernels go to the cache folder of the run (PIM_CACHE_DIR or the user's own), so that a second run is warm.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pim_runtime import DpuSet, EngineOptions, Machine, load_profile
+
+
+@pytest.fixture(scope="session")
+def hardware():
+    """The hardware that the default machine has."""
+    return load_profile("upmem-v1a")
+
+
+@pytest.fixture(scope="session", params=["interpreted", "compiled"])
+def engine(request):
+    """Options of each engine in turn."""
+    return EngineOptions(engine=request.param)
+
+
+@pytest.fixture
+def dpus(hardware):
+    """`dpus(n, options)` allocates n DPUs from the test's own machine; they are freed after the test."""
+    machine, allocated = Machine(hardware), []
+
+    def allocate(nr_dpus, options=None):
+        allocated.append(DpuSet(nr_dpus, machine=machine, options=options))
+        return allocated[-1]
+
+    yield allocate
+    for dpu_set in allocated:
+        dpu_set.free()

@@ -1,0 +1,182 @@
+"""Tasklets that wait for ever: on hardware the host hangs, here a report names tasklets, primitive and line."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import PurePath
+
+import numpy as np
+import pytest
+
+from pim_runtime import DpuFaultError, DpuProgram, DpuSet
+from pim_runtime.device import (
+    barrier_wait,
+    handshake_notify,
+    handshake_wait_for,
+    int64,
+    me,
+    mutex_lock,
+    mutex_unlock,
+    sem_give,
+    sem_take,
+)
+from pim_runtime.device.faults import FaultCode
+
+HOLD, LOCK_TWICE, STARVE, MEET, WAIT_ALONE, NOTIFY_ALONE, CROWD, WAIT_FOR_EACH_OTHER, LISTEN = range(9)
+SECOND_LISTENER = 8
+
+program = DpuProgram("deadlocks", nr_tasklets=4)
+what = program.host("what", int64)
+amount = program.host("amount", int64)
+finished = program.host("finished", int64, 4)
+lock = program.mutex("lock")
+second_lock = program.mutex("second_lock")
+units = program.semaphore("units", 0)
+everyone = program.barrier("everyone")
+crowd = program.barrier("crowd", 5)
+
+
+@program.kernel
+def wait(t):
+    """`amount` decides between the broken and the mended way of doing `what`."""
+    i, n, do = me(t), amount.load(t), what.load(t)
+    if do == HOLD:
+        if i <= 2:
+            yield mutex_lock(t, lock)
+        if i != n:
+            mutex_unlock(t, lock)
+    elif do == LOCK_TWICE:
+        if i == 3:
+            yield mutex_lock(t, lock)
+            if n == 0:
+                mutex_unlock(t, lock)
+            yield mutex_lock(t, lock)  # again
+    elif do == STARVE:
+        if i == 0:
+            for _ in range(n):
+                sem_give(t, units)
+        yield sem_take(t, units)
+    elif do == MEET:
+        if i < n:
+            yield barrier_wait(t, everyone)
+    elif do == WAIT_ALONE:
+        if i == 2:
+            yield handshake_wait_for(t, n)
+        elif i == 3:
+            yield handshake_notify(t)
+    elif do == NOTIFY_ALONE:
+        if i == 1:
+            yield handshake_notify(t)  # who listens?
+        elif i == n:
+            yield handshake_wait_for(t, 1)
+    elif do == CROWD:
+        if n == 0:
+            yield barrier_wait(t, crowd)
+    elif do == WAIT_FOR_EACH_OTHER:
+        if i == 0:
+            yield mutex_lock(t, lock)
+            yield handshake_wait_for(t, 1)  # first
+            mutex_unlock(t, lock)
+        elif i == 1:
+            if n == 0:
+                yield mutex_lock(t, lock)  # before it notifies
+            yield handshake_notify(t)
+    elif do == LISTEN:
+        if i == 0:
+            yield handshake_wait_for(t, n & 7)
+        elif (i == 1) & (n >= SECOND_LISTENER):
+            yield handshake_wait_for(t, 3)  # too
+        elif i == 3:
+            yield handshake_notify(t)
+    finished.array(t)[i] = 1
+
+
+DEADLOCKS = {
+    # name: (what, broken amount, mended amount, tasklet, line, waits)
+    "mutex held at exit": (
+        HOLD, 0, 9, 1, "yield mutex_lock(t, lock)\n        if", ["tasklets 1-2 wait for mutex bit 200", "tasklets 0, 3 have"]),
+    "mutex locked twice": (LOCK_TWICE, 1, 0, 3, "# again", ["tasklets 3 wait for mutex bit 200", "tasklets 0-2 have"]),
+    "semaphore one short": (
+        STARVE, 3, 4, 3, "sem_take", ["tasklets 3 wait for semaphore at WRAM {units:#x}", "tasklets 0-2 have finished"]),
+    "semaphore without units": (STARVE, 0, 4, 0, "sem_take", ["tasklets 0-3 wait for semaphore at WRAM {units:#x}"]),
+    "barrier that one tasklet skips": (
+        MEET, 3, 4, 0, "barrier_wait(t, everyone)",
+        ["tasklets 0-2 wait for barrier at WRAM {everyone:#x}", "tasklets 3 have finished"]),
+    "barrier for five tasklets of four": (
+        CROWD, 0, 1, 0, "barrier_wait(t, crowd)", ["tasklets 0-3 wait for barrier at WRAM {crowd:#x}"]),
+    "handshake with a silent tasklet": (
+        WAIT_ALONE, 1, 3, 2, "handshake_wait_for(t, n)",
+        ["tasklets 2 wait for tasklet 1 to notify", "tasklets 3 wait for somebody who waits for it", "tasklets 0-1 have"]),
+    "notify without a listener": (
+        NOTIFY_ALONE, 9, 3, 1, "# who listens?",
+        ["tasklets 1 wait for somebody who waits for it", "tasklets 0, 2-3 have finished"]),
+    "two primitives in a circle": (
+        WAIT_FOR_EACH_OTHER, 0, 1, 0, "# first",
+        ["tasklets 0 wait for tasklet 1 to notify", "tasklets 1 wait for mutex bit 200", "tasklets 2-3 have finished"]),
+}  # fmt: skip
+
+
+def line_of(text):
+    lines, first = inspect.getsourcelines(wait)
+    before, found, _ = "".join(lines).partition(text)
+    assert found
+    return first + before.count("\n")
+
+
+@pytest.fixture(scope="module")
+def waiting(machine, engine_options):
+    with DpuSet(3, machine=machine, options=engine_options, binary=program) as dpus:
+        yield dpus
+
+
+def launch(dpus, do, amounts, *, load="again"):
+    if load == "again":
+        dpus.load(program)  # barriers and semaphores keep their state over launches, also a broken one
+    dpus.what = np.array([do]).view(np.uint8)
+    dpus.copy("amount", np.array(amounts).reshape(-1, 1))
+    dpus.exec()
+
+
+@pytest.mark.parametrize("case", DEADLOCKS.values(), ids=DEADLOCKS)
+def test_a_deadlock_is_reported_and_the_twin_ends(waiting, case):
+    do, broken, mended, tasklet, at, waits = case
+    with pytest.raises(DpuFaultError) as caught:
+        launch(waiting, do, [mended, broken, mended])
+    (fault,) = caught.value.faults
+    assert (fault.dpu, fault.tasklet, fault.phase, fault.code) == (1, tasklet, 0, FaultCode.DEADLOCK)
+    assert (PurePath(fault.filename), fault.line) == (PurePath(__file__), line_of(at))
+    addresses = {name: symbol.address for name, symbol in [("units", units), ("everyone", everyone), ("crowd", crowd)]}
+    assert fault.text.startswith("deadlock: no tasklet can run, and on hardware the DPU would never stop. ")
+    for phrase in waits:
+        assert phrase.format(**addresses) in fault.text
+    assert f"{PurePath(__file__).name}:{line_of(at)} `" in fault.text
+    assert [list(array) for array in waiting.finished.int64()][0] == [1, 1, 1, 1]
+    launch(waiting, do, [mended] * 3)
+    assert all(all(array == 1) for array in waiting.finished.int64())
+
+
+def test_barrier_state_outlives_a_deadlock_until_the_next_load(waiting):
+    with pytest.raises(DpuFaultError):
+        launch(waiting, MEET, [4, 3, 4])
+    with pytest.raises(DpuFaultError, match="DPU 1 "):
+        launch(waiting, MEET, [4, 4, 4], load="not")
+    launch(waiting, MEET, [4, 4, 4])
+
+
+@pytest.mark.parametrize(
+    ("amount", "tasklet", "at", "code", "values", "says"),
+    [
+        (SECOND_LISTENER | 3, 1, "# too", FaultCode.SECOND_WAITER, (3, 0, 0, 0),
+         "handshake_wait_for(3): tasklet 0 waits for it already, and only one may (SDK: EALREADY)"),
+        (4, 0, "n & 7", FaultCode.TASKLET_ID, (4, 3, 0, 0), "tasklet 4 does not exist: this program has tasklets 0 to 3"),
+    ],
+    ids=["second waiter", "no such tasklet"],
+)  # fmt: skip
+def test_handshakes_that_cannot_be(waiting, amount, tasklet, at, code, values, says):
+    with pytest.raises(DpuFaultError) as caught:
+        launch(waiting, LISTEN, [3, amount, 3])
+    (fault,) = caught.value.faults
+    assert (fault.dpu, fault.tasklet, fault.phase, fault.line) == (1, tasklet, 0, line_of(at))
+    assert (fault.code, fault.values) == (code, values)
+    assert says in fault.text
+    launch(waiting, LISTEN, [3, 3, 3])
