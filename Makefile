@@ -30,6 +30,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): setup.py
+	@echo "Building $(VENV), which takes about a minute"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -e '.[report,test,dev]'
+	$(VENV)/bin/pip install -q -e '.[report,test,dev]'
 	touch $@

@@ -7,6 +7,7 @@ gives the same bits. Rows of K and V are read with one DMA each. Memory addresse
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Literal
 
@@ -116,7 +117,7 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
     weigh_values = weighted_sum(arguments, score, output)
 
     @program.kernel
-    def attention(t: Tasklet) -> None:
+    def attention(t: Tasklet) -> Iterator[int]:
         if me(t) == 0:
             mem_reset(t)
         yield barrier_wait(t, ready)

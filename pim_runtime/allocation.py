@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -149,5 +150,5 @@ class Allocation:
             raise DpuFaultError(text, faults)
 
 
-def _total_ps(costs: tuple[Cost, ...]) -> int:
+def _total_ps(costs: Sequence[Cost]) -> int:
     return sum(cost.duration_ps for cost in costs)

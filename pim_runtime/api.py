@@ -23,6 +23,7 @@ from .errors import (
 from .machine import Machine
 from .program import DpuBinary, DpuProgram
 from .symbols import HEAP_NAME
+from .timing import TransferMode
 from .transfers import DpuSymbol, host_bytes, rows_of
 
 __all__ = [
@@ -132,7 +133,7 @@ def dpu_copy_to(
     """Copy the first `length` bytes of a host buffer (default: all) to every DPU of the set."""
     data = host_bytes(source, writable=False)[None, :]
     nbytes = data.shape[1] if length is None else length
-    mode = "serial_to" if len(dpu_set) == 1 else "broadcast"
+    mode: TransferMode = "serial_to" if len(dpu_set) == 1 else "broadcast"
     dpu_set.write(symbol, data, nbytes, offset, mode)
 
 
@@ -171,7 +172,7 @@ def dpu_prepare_xfer(dpu_set: DpuSet, buffer: object) -> None:
     as in C. A second call overwrites the first.
     """
     if isinstance(buffer, np.ndarray) and buffer.ndim >= 2:
-        dpu_set.prepare(list(rows_of(buffer, len(dpu_set), writable=False)))  # type: ignore[arg-type]
+        dpu_set.prepare(list(rows_of(buffer, len(dpu_set), writable=False)))
     else:
         data = None if buffer is None else host_bytes(buffer, writable=False)
         dpu_set.prepare([data] * len(dpu_set))

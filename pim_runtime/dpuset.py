@@ -1,7 +1,7 @@
 """DpuSet: the SDK's Python class over an allocation of emulated DPUs (upmem-sdk 1).
 
-A set is a whole allocation, one of its ranks, or one of its DPUs; all share the allocation. Validates, resolves symbols,
-scatters and gathers; api.py gives the same operations under their C names.
+A set is a whole allocation, one of its ranks, or one of its DPUs; all share the allocation. Validates, resolves
+symbols, scatters and gathers; api.py gives the same operations under their C names.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class DpuSet:
 
     Raises AllocationError when there are not enough DPUs, and what `load` raises.
     """
+
+    _allocation: Allocation
+    _range: range
+    _kind: Literal["set", "rank", "dpu"]
+    _streams: LogStreams
 
     def __init__(
         self,
@@ -150,7 +155,9 @@ class DpuSet:
             raise ArgumentError("a DpuBinary has its number of tasklets already; load the DpuProgram instead")
         threads = self._allocation.hardware.dpu.max_tasklets
         if binary.nr_tasklets > threads:
-            raise TooManyTaskletsError(f"program {binary.name!r} has {binary.nr_tasklets} tasklets, the DPU {threads} threads")
+            raise TooManyTaskletsError(
+                f"program {binary.name!r} has {binary.nr_tasklets} tasklets, the DPU {threads} threads"
+            )
         hidden = sorted(name for name in binary.symbols if hasattr(DpuSet, name))
         if hidden:
             warnings.warn(f"symbols {', '.join(hidden)} are hidden by DpuSet's methods; use copy()", stacklevel=2)

@@ -16,7 +16,9 @@ from .transfers import common_binary
 
 __all__ = ["format_log", "read_log"]
 
-CONVERSION = re.compile(r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>(?:\.\d*)?)(?P<size>hh|h|ll|l|L|z)?(?P<kind>.)")
+CONVERSION = re.compile(
+    r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>(?:\.\d*)?)(?P<size>hh|h|ll|l|L|z)?(?P<kind>.)"
+)
 LONG_SIZES = ("l", "ll", "L")  # 64 bits on a DPU; everything else is an int
 
 
@@ -30,7 +32,9 @@ def read_log(allocation: Allocation, dpu: int) -> str:
         raise LogContextMissingError(f"program {binary.name!r} never calls printf")
     written, wrapped = (int(word) for word in _read_words(allocation, dpu, "wram", LOG_WRITTEN, 2))
     if wrapped:
-        raise LogBufferTooSmallError(f"DPU {dpu} printed {written} bytes in one launch, the ring holds {binary.log_bytes}")
+        raise LogBufferTooSmallError(
+            f"DPU {dpu} printed {written} bytes in one launch, the ring holds {binary.log_bytes}"
+        )
     return format_log(_read_words(allocation, dpu, "mram", 0, written // 8), binary.closure.formats)
 
 
@@ -46,18 +50,18 @@ def format_log(words: NDArray[np.int64], formats: Mapping[int, str]) -> str:
 
 
 def _read_words(allocation: Allocation, dpu: int, memory: Memory, address: int, count: int) -> NDArray[np.int64]:
-    words = np.zeros((1, count), np.int64)
+    words = np.zeros(count, np.int64)
     if count:
         command = Read(
             dpus=range(dpu, dpu + 1),
             memory=memory,
             address=address,
             nbytes=8 * count,
-            rows=words.view(np.uint8),
+            rows=words.view(np.uint8)[None, :],
             mode="serial_from",
         )
         allocation.transfer(command, "log")
-    return words[0]
+    return words
 
 
 def _formatted(text: str, arguments: Iterator[int]) -> str:

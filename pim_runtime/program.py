@@ -66,7 +66,9 @@ class DpuProgram:
         self.name = name
         self.nr_tasklets = _checked_tasklets(name, nr_tasklets)
         if stack_bytes <= 0 or stack_bytes % 8:
-            raise LinkError(f"program {name!r}: stacks of {stack_bytes} bytes; a stack is a positive multiple of 8 bytes")
+            raise LinkError(
+                f"program {name!r}: stacks of {stack_bytes} bytes; a stack is a positive multiple of 8 bytes"
+            )
         self.stack_bytes = stack_bytes
         self._table = SymbolTable(self._declare_log)
         self._kernel: FunctionType | None = None
@@ -142,7 +144,9 @@ class DpuProgram:
             raise KernelError(f"program {self.name!r} has no kernel: decorate one with @program.kernel")
         closure = close_over(self._kernel)
         if closure.prints and LOG_NAME not in self._table.symbols and self._table.is_closed:
-            raise LinkError(f"program {self.name!r}: an address was asked for before the kernel, which prints, was defined")
+            raise LinkError(
+                f"program {self.name!r}: an address was asked for before the kernel, which prints, was defined"
+            )
         heap_start = self._check_wram(hardware, nr_tasklets)
         heap_bytes = self._check_mram(hardware)
         return DpuBinary(
@@ -227,5 +231,6 @@ def _overflow(name: str, memory: str, size: int, needed: int, parts: list[tuple[
     lines = "\n".join(f"  {nr_bytes:>9,} bytes  {what}" for what, nr_bytes in largest if nr_bytes)
     return (
         f"program {name!r} needs {needed:,} bytes of {memory}, {needed - size:,} more than the {size:,} there are:\n"
-        f"{lines}\nMake the largest smaller, use fewer tasklets, or move data to {'MRAM' if memory == 'WRAM' else 'the host'}"
+        f"{lines}\nMake the largest smaller, use fewer tasklets, or move data to "
+        f"{'MRAM' if memory == 'WRAM' else 'the host'}"
     )

@@ -149,7 +149,9 @@ class SymbolTable:
     ) -> Symbol:
         """Add a variable. Raises LinkError for a name in use, a bad shape or initial values that do not fit."""
         if self._addresses is not None:
-            raise LinkError(f"symbol {name!r}: the program is linked already; declare every symbol before its first use")
+            raise LinkError(
+                f"symbol {name!r}: the program is linked already; declare every symbol before its first use"
+            )
         if not name.isidentifier() or name in self.symbols:
             raise LinkError(f"symbol {name!r}: the name is {'taken' if name in self.symbols else 'no C identifier'}")
         integer_type = as_integer_type(kind)  # type: ignore[arg-type]

@@ -119,6 +119,8 @@ def host_bytes(buffer: object, *, writable: bool) -> NDArray[np.uint8]:
         raise InvalidMemoryTransferError(
             f"a {type(buffer).__name__} is no host buffer ({error}); use a NumPy array, bytearray or array.array"
         ) from None
+    if "O" in view.format:
+        raise InvalidMemoryTransferError("the host buffer holds Python objects; use an array of numbers")
     if not view.c_contiguous:
         raise InvalidMemoryTransferError("the host buffer is not C-contiguous; use np.ascontiguousarray(buffer)")
     if writable and view.readonly:

@@ -22,7 +22,7 @@ class DpuVariable:
 
     def data(self) -> Any:
         """The raw bytes: a memoryview, or a list with one per DPU."""
-        views = [memoryview(row) for row in self._rows]  # type: ignore[arg-type]
+        views = [memoryview(row) for row in self._rows]
         return views[0] if len(views) == 1 else views
 
     def int8(self) -> Any:

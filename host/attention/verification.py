@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -88,7 +90,7 @@ def _heads(workload: Workload, outcome: Outcome) -> Iterator[_Head]:
                 q=workload.queries[:, :, head].reshape(-1, workload.dim)[:positions],
                 k=workload.k[0, head],
                 v=workload.v[0, head],
-                outputs=_each(outcome.outputs, lambda part, head=head: _flat(part[:, :, head])[:positions]),
+                outputs=_each(outcome.outputs, partial(_positions_of, head=head, positions=positions)),
             )
         return
     for request in range(workload.batch):
@@ -98,12 +100,14 @@ def _heads(workload: Workload, outcome: Outcome) -> Iterator[_Head]:
                 q=workload.queries[:, request, head],
                 k=workload.k[request, head],
                 v=workload.v[request, head],
-                outputs=_each(outcome.outputs, lambda part, at=(request, head): part[:, at[0], at[1]]),
+                outputs=_each(outcome.outputs, itemgetter((slice(None), request, head))),
             )
 
 
-def _flat(part: NDArray[Any]) -> NDArray[Any]:
-    return part.reshape(-1, *part.shape[2:])
+def _positions_of(part: NDArray[Any], *, head: int, positions: int) -> NDArray[Any]:
+    """[steps, batch, heads, ...] to the query positions of one head, in order."""
+    one = part[:, :, head]
+    return one.reshape(-1, *one.shape[2:])[:positions]
 
 
 def _each(outputs: Any, select: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:

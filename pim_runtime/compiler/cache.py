@@ -19,11 +19,12 @@ def cache_folder() -> Path:
     cannot be written, so that kernels still run and only the cache is lost."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("PIM_CACHE_DIR") or Path(home) / "pim-runtime")
-    with contextlib.suppress(OSError):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-    if os.access(folder, os.W_OK):
-        return folder
-    return Path(tempfile.mkdtemp(prefix="pim-runtime-"))
+        with tempfile.TemporaryFile(dir=folder):  # os.access() says yes to root, also where writing fails
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="pim-runtime-"))
 
 
 @contextlib.contextmanager

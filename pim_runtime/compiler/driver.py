@@ -1,8 +1,8 @@
 """Drivers: the generated function that runs one kernel on a range of DPUs, compiled once and cached on disk.
 
 The driver is the only cached object. Its file is named by a hash of everything that decides its machine code: the
-driver text, the kernel's closure, this package's device and compiler sources, and the versions of numba, llvmlite and
-Python. The kernel reaches it as a global name, never as an argument or closure, which numba cannot cache.
+driver text, the kernel's closure, the sources of the device library and of this package, and the versions of numba,
+llvmlite and Python. The kernel reaches it as a global name, never as an argument or closure, which numba cannot cache.
 """
 
 from __future__ import annotations
@@ -16,22 +16,20 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import llvmlite
 import numba
-from numba import njit, types
+from numba import types
 
-from ..device.faults import KernelFault
-from ..device.run_record import MAX_TASKLETS, TASKLET
-from ..device.tasklet import Tasklet
-from ..engine.scheduler import FINISHED
+from ..device.run_record import MAX_TASKLETS
 from ..language.closure import Closure
 from . import library, raw, views  # noqa: F401 - their import makes the device library known to numba
 from .cache import cache_folder, exclusive
 from .diagnostics import kernel_errors
 from .pipeline import kernel_jit
 
-__all__ = ["Driver", "load_driver"]
+__all__ = ["Driver", "driver_text", "load_driver"]
 
 Driver = Callable[..., None]
 """drive(mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases)
@@ -41,8 +39,17 @@ Raises when a DPU faults; the run record says where.
 """
 
 SIGNATURE = types.void(*[types.int64] * 11)
+PACKAGE = __package__.rpartition(".")[0]
 
-TEMPLATE = '''"""Driver of one kernel: written by pim_runtime.compiler.driver."""
+TEMPLATE = '''"""Driver of one kernel, written by {package}.compiler.driver; `kernel` is put in beside it."""
+
+from numba import int64, njit
+
+from {package}.device.faults import FaultCode, raise_fault
+from {package}.device.raw import peek, poke
+from {package}.device.run_record import PHASE, TASKLET
+from {package}.device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
+from {package}.device.tasklet import Tasklet
 
 
 @njit(cache=True, nogil=True)
@@ -57,19 +64,19 @@ def drive(mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, c
             for i in range(nr_tasklets):
                 if may_run(run, w, i, nr_tasklets):
                     stuck = False
-                    poke(run + 8 * {tasklet}, i)
+                    poke(run + 8 * TASKLET, i)
                     finished = True
                     {step}
                     flush_counters(run, i, rows)
                     if finished:
-                        set_state(run, i, {finished})
+                        set_state(run, i, FINISHED)
                         alive -= 1
             if stuck:
-                raise_fault(run, {deadlock}, 0, 0, 0, 0)
-        poke(phases + 8 * dpu, peek(run + 8 * {phase}))
+                raise_fault(run, FaultCode.DEADLOCK, 0, 0, 0, 0)
+        poke(phases + 8 * dpu, peek(run + 8 * PHASE))
 '''
 
-# One step of a generator. No `try` around it: compiled code would take any fault for the end (numba-notes 3).
+# One step of a generator. No `try` around it: compiled code would take any fault for the end of the generator.
 STEP_GENERATOR = """for code in tasklets[i]:
                         finished = False
                         block(run, w, i, nr_tasklets, code, rows)
@@ -79,32 +86,27 @@ STEP_FUNCTION = "kernel(Tasklet(i, nr_tasklets, m, w, run))"
 
 def driver_text(closure: Closure) -> str:
     """Source of the driver of a kernel."""
-    from ..device.faults import FaultCode
-    from ..device.run_record import PHASE
-
     blocking = inspect.isgeneratorfunction(closure.kernel)
-    # np.int64(i), not i: a literal would give every generator a type of its own, and tuples need one type.
-    created = ", ".join(f"kernel(Tasklet(int64({i}), nr_tasklets, m, w, run))" for i in range(MAX_TASKLETS))
+    # int64(i), not i: a literal would give every generator a type of its own, and a tuple to be indexed needs one type.
+    created = ",\n            ".join(
+        f"kernel(Tasklet(int64({i}), nr_tasklets, m, w, run))" for i in range(MAX_TASKLETS)
+    )
     return TEMPLATE.format(
-        create=f"tasklets = ({created})" if blocking else "pass",
+        package=PACKAGE,
+        create=f"tasklets = (\n            {created},\n        )" if blocking else "pass",
         step=STEP_GENERATOR if blocking else STEP_FUNCTION,
-        tasklet=TASKLET,
-        finished=FINISHED,
-        deadlock=int(FaultCode.DEADLOCK),
-        phase=PHASE,
     )
 
 
 @functools.cache
 def toolchain_fingerprint() -> str:
     """Hash of what turns any kernel into machine code: our sources, numba, llvmlite, Python."""
-    package = files(__package__.rpartition(".")[0])
+    package = files(PACKAGE)
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {platform.python_version()}".encode())
-    for folder in ("compiler", "device", "engine"):
-        for source in sorted(package.joinpath(folder).iterdir(), key=lambda path: path.name):
-            if source.name.endswith(".py"):
-                digest.update(source.read_bytes())
-    digest.update(package.joinpath("counters.py").read_bytes())
+    sources = [path for folder in ("compiler", "device") for path in package.joinpath(folder).iterdir()]
+    for source in sorted((*sources, package.joinpath("counters.py")), key=lambda path: path.name):
+        if source.name.endswith(".py"):
+            digest.update(source.read_bytes())
     return digest.hexdigest()
 
 
@@ -116,36 +118,22 @@ def load_driver(closure: Closure) -> Driver:
     """
     text = driver_text(closure)
     key = hashlib.sha256("\n".join((text, closure.fingerprint, toolchain_fingerprint())).encode()).hexdigest()[:24]
-    module = ModuleType(f"pim_driver_{closure.kernel.__name__}_{key}")
-    path = cache_folder() / f"{module.__name__}.py"
-    module.__file__ = str(path)
-    names = vars(module)
-    names.update(_names_of_driver())
-    names["kernel"] = kernel_jit(closure.kernel)
-    with exclusive(path):
+    name = f"pim_driver_{closure.kernel.__name__}_{key}"
+    path = cache_folder() / f"{name}.py"
+    with exclusive(path), kernel_errors(closure):
         _write_once(path, text)
-        sys.modules[module.__name__] = module  # numba looks the driver's module up when it unpickles the cache entry
-        exec(compile(text, str(path), "exec"), names)
-        with kernel_errors(closure):
-            names["drive"].compile(SIGNATURE)
-    return names["drive"]
+        drive = _module(name, path, text, kernel_jit(closure.kernel)).drive
+        drive.compile(SIGNATURE)
+    return drive
 
 
-def _names_of_driver() -> dict[str, object]:
-    from ..device.faults import raise_fault
-    from ..device.raw import peek, poke
-    from ..engine import scheduler
-
-    return {
-        "njit": njit,
-        "int64": types.int64,
-        "Tasklet": Tasklet,
-        "KernelFault": KernelFault,
-        "raise_fault": raise_fault,
-        "peek": peek,
-        "poke": poke,
-        **{name: getattr(scheduler, name) for name in ("block", "boot", "flush_counters", "may_run", "set_state")},
-    }
+def _module(name: str, path: Path, text: str, kernel: Any) -> Any:
+    """The driver's module with the kernel in it; known to `sys`, where numba looks when it reads a cache entry."""
+    module: Any = ModuleType(name)
+    module.__file__, module.kernel = str(path), kernel
+    sys.modules[name] = module
+    exec(compile(text, str(path), "exec"), vars(module))
+    return module
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -27,7 +27,7 @@ def has_float(ty: types.Type) -> bool:
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)
-class IntegerOnly(AnalysisPass):  # type: ignore[misc]
+class IntegerOnly(AnalysisPass):
     """Raise UnsupportedError at the first statement whose value is not an integer."""
 
     _name = "pim_integer_only"

@@ -11,16 +11,20 @@ from numba.core import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
-from ..device import alloc, arith, faults, log, mram, perfcounter, sync, tasklet
-from ..engine import scheduler
+from ..device import alloc, arith, faults, log, mram, perfcounter, scheduler, sync, tasklet
 
 __all__: list[str] = []
 
 MODULES = (tasklet, faults, mram, alloc, sync, arith, perfcounter, log, scheduler)
 
 
+# What a DMA consists of is compiled into the caller: a call would cost more than the check and the copy of a row.
+INLINED = (mram.mram_read, mram.mram_write, mram.breaks_a_rule, tasklet.count, tasklet.note_site)
+
+
 def _register(function: Any) -> None:
-    overload(function, jit_options={"no_cfunc_wrapper": True}, strict=False)(lambda *args: function)
+    options = {"no_cfunc_wrapper": True, "forceinline": function in INLINED}
+    overload(function, jit_options=options, strict=False)(lambda *args: function)
 
 
 for _module in MODULES:

@@ -14,7 +14,7 @@ from numba.core.untyped_passes import ReconstructSSA
 __all__ = ["KernelCompiler", "kernel_jit"]
 
 
-class KernelCompiler(CompilerBase):  # type: ignore[misc]
+class KernelCompiler(CompilerBase):
     """Compute in 64 bits, refuse what is no integer, and give every operation that can fault its source place."""
 
     def define_pipelines(self) -> list[Any]:
@@ -32,5 +32,5 @@ class KernelCompiler(CompilerBase):  # type: ignore[misc]
 
 @functools.cache
 def kernel_jit(function: FunctionType) -> Any:
-    """The dispatcher of a kernel or helper. Never cached on disk: cached generators cannot be reused (numba-notes 3)."""
+    """The dispatcher of a kernel or helper. Never cached on disk: cached generators cannot be reused."""
     return njit(pipeline_class=KernelCompiler)(function)

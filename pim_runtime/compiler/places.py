@@ -14,18 +14,22 @@ from numba.core import ir, types
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.errors import NumbaValueError
 
-from ..device.tasklet import Tasklet, me, note_site, nr_tasklets
+from ..device import arith
+from ..device.tasklet import Tasklet, charge, me, note_site, nr_tasklets
 from ..language.closure import file_key
+from .types import CastType
 from .views import ViewType, load_element, store_element
 
 __all__ = ["GivePlaces"]
 
 DIVISIONS = (operator.floordiv, operator.mod, operator.ifloordiv, operator.imod)
-HARMLESS = (me, nr_tasklets, range, len, min, max, abs, bool, int)
+POWERS = (operator.pow, operator.ipow)  # zero to a negative power divides
+CANNOT_FAULT = (arith.add, arith.sub, arith.mul, arith.neg, arith.less, arith.shl, arith.shr, arith.clz, arith.popcount)
+HARMLESS = (me, nr_tasklets, charge, range, len, min, max, abs, bool, int, *CANNOT_FAULT)
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
-class GivePlaces(FunctionPass):  # type: ignore[misc]
+class GivePlaces(FunctionPass):
     """Rewrite view accesses and note places; stands right after type inference, where types are final."""
 
     _name = "pim_give_places"
@@ -35,7 +39,8 @@ class GivePlaces(FunctionPass):  # type: ignore[misc]
 
     def run_pass(self, state: Any) -> bool:
         self.state, self.typemap, self.calltypes = state, state.typemap, state.calltypes
-        self.tasklet = next((name for name, ty in zip(state.func_ir.arg_names, state.args) if _is_tasklet(ty)), None)
+        arguments = zip(state.func_ir.arg_names, state.args, strict=True)
+        self.tasklet = next((name for name, ty in arguments if _is_tasklet(ty)), None)
         for block in state.func_ir.blocks.values():
             self.block, self.out = block, []
             noted = None
@@ -54,7 +59,7 @@ class GivePlaces(FunctionPass):  # type: ignore[misc]
         return file_key(self.state.func_id.filename) << 32 | loc.line
 
     def can_fault(self, statement: Any) -> bool:
-        """Calls of anything but a few harmless functions, divisions by what may be zero, and raises."""
+        """Calls of anything but a few harmless functions, divisions by what may be zero, powers, and raises."""
         if isinstance(statement, ir.StaticRaise | ir.DynamicRaise | ir.Raise):
             return True
         value = getattr(statement, "value", None)
@@ -62,13 +67,15 @@ class GivePlaces(FunctionPass):  # type: ignore[misc]
             return False
         if value.op == "call":
             callee = self.typemap[value.func.name]
-            return getattr(callee, "typing_key", None) not in HARMLESS and not isinstance(callee, types.NumberClass)
+            key = getattr(callee, "typing_key", None)
+            has_step = key is range and len(value.args) == 3  # a step of zero raises
+            return has_step or (key not in HARMLESS and not isinstance(callee, CastType))
         if value.op in ("binop", "inplace_binop") and value.fn in DIVISIONS:
             return getattr(self.typemap[value.rhs.name], "literal_value", 0) == 0
-        return False
+        return value.op in ("binop", "inplace_binop") and value.fn in POWERS
 
     def calls_helper(self, statement: Any) -> bool:
-        value = getattr(statement, "value", None)
+        value: Any = getattr(statement, "value", None)
         is_call = isinstance(value, ir.Expr) and value.op == "call"
         return is_call and isinstance(self.typemap[value.func.name], types.Dispatcher)
 
@@ -78,12 +85,12 @@ class GivePlaces(FunctionPass):  # type: ignore[misc]
         if isinstance(statement, ir.SetItem | ir.StaticSetItem) and self.is_view(statement.target):
             index = self.index_of(statement)
             site = self.constant(self.site(statement.loc), statement.loc)
-            call, callee = self.call_expression(store_element, statement.target, index, statement.value, site)
+            call, _ = self.call_expression(store_element, statement.target, index, statement.value, site)
             target = self.variable(types.none, statement.loc)
             return ir.Assign(call, target, statement.loc)
         if isinstance(value, ir.Expr) and value.op in ("getitem", "static_getitem") and self.is_view(value.value):
             site = self.constant(self.site(statement.loc), statement.loc)
-            call, callee = self.call_expression(load_element, value.value, self.index_of(value), site)
+            call, _ = self.call_expression(load_element, value.value, self.index_of(value), site)
             return ir.Assign(call, statement.target, statement.loc)
         return statement
 

@@ -59,6 +59,8 @@ def cast_key(kind: IntegerType) -> str:
 class ConstantType(types.Opaque):
     """A symbol, barrier, semaphore or mutex inside a kernel."""
 
+    value: Any
+
     def __init__(self, value: MramSymbol | WramSymbol | Barrier | Semaphore | Mutex) -> None:
         self.value = value
         where = value.bit if isinstance(value, Mutex) else value.address

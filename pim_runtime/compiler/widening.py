@@ -17,7 +17,7 @@ __all__ = ["WidenOperands"]
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
-class WidenOperands(FunctionPass):  # type: ignore[misc]
+class WidenOperands(FunctionPass):
     """Replace the operand x of `-x`, `~x` and `abs(x)` by x + 0."""
 
     _name = "pim_widen_operands"

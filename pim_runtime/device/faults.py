@@ -61,10 +61,10 @@ _SENTENCES = {
     " window at {2:#x}",
     FaultCode.DMA_MRAM_RANGE: "DMA of {1} bytes at MRAM {0:#x}: it leaves the MRAM, which ends at {2:#x}. Check the"
     " offset against the symbol's size",
-    FaultCode.DMA_WRAM_RANGE: "DMA of {0} bytes: the WRAM buffer at {2:#x} holds {1} bytes. Allocate a larger buffer, or"
-    " transfer less",
-    FaultCode.WRAM_INDEX: "index {0} of a WRAM view with {1} elements (valid: 0 to {2}). Check the loop bounds; negative"
-    " indices do not wrap",
+    FaultCode.DMA_WRAM_RANGE: "DMA of {0} bytes: the WRAM buffer at {2:#x} holds {1} bytes. Allocate a larger buffer,"
+    " or transfer less",
+    FaultCode.WRAM_INDEX: "index {0} of a WRAM view with {1} elements (valid: 0 to {2}). Check the loop bounds;"
+    " negative indices do not wrap",
     FaultCode.WRAM_RANGE: "a WRAM view of {1} elements of {2} bytes at {0:#x} leaves the WRAM, which ends at {3:#x}."
     " Check address and length",
     FaultCode.WRAM_ALIGNMENT: "a WRAM view of {1}-byte elements at {0:#x}: the address must be a multiple of {1}",

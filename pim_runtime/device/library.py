@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 __all__ = ["DpuFunction", "dpu_function", "library"]
 
@@ -21,14 +21,14 @@ def library(function: LibraryFunction) -> LibraryFunction:
 class DpuFunction:
     """A function that kernels call. It obeys the kernel language but may not block: only kernels yield."""
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
-        self.function = function
+        self.function = cast(FunctionType, function)  # type checkers see any function as a Callable
 
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
 
-def dpu_function(function: FunctionType) -> DpuFunction:
+def dpu_function(function: Callable[..., Any]) -> DpuFunction:
     """Make a function callable from kernels, in both engines."""
     return DpuFunction(function)

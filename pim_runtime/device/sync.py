@@ -1,7 +1,7 @@
 """Barriers, mutexes, semaphores and handshakes (SDK `barrier.h mutex.h sem.h handshake.h`; upmem-sdk 3.5).
 
 What may block is yielded: `yield barrier_wait(t, done)`. The functions return a yield code (primitive << 32 | operand)
-on which the scheduler (engine/scheduler.py) acts. What never blocks is called: `mutex_unlock(t, lock)`.
+on which the scheduler (device/scheduler.py) acts. What never blocks is called: `mutex_unlock(t, lock)`.
 Between two yields a tasklet runs alone.
 """
 

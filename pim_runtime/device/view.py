@@ -8,6 +8,7 @@ included. What follows is the meaning in CPython; the compiler has the same type
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 from .faults import FaultCode, raise_fault
 from .integers import IntegerType
@@ -26,7 +27,8 @@ class View:
     def __init__(self, kind: IntegerType, pointer: int, length: int, base: int, run: int) -> None:
         self.kind, self.pointer, self.length, self.base, self.run = kind, pointer, length, base, run
         buffer = (ctypes.c_char * (length * kind.itemsize)).from_address(pointer)
-        self._cells = memoryview(buffer).cast("B").cast(kind.dtype.char if kind.bits < 64 else "q")
+        cells: Any = memoryview(buffer).cast("B")
+        self._cells = cells.cast(kind.dtype.char if kind.bits < 64 else "q")
 
     @property
     def address(self) -> int:
@@ -37,6 +39,8 @@ class View:
     def nbytes(self) -> int:
         """Size in bytes."""
         return self.length * self.kind.itemsize
+
+    __iter__ = None  # without it CPython would iterate by index, until the first one outside the view faults
 
     def __len__(self) -> int:
         return self.length

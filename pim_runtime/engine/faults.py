@@ -21,10 +21,10 @@ from ..device.run_record import (
     STATES,
     TASKLET,
 )
+from ..device.scheduler import OPERAND, RUNNABLE
 from ..device.sync import BARRIER, HANDSHAKE_NOTIFY, HANDSHAKE_WAIT, MUTEX, SEMAPHORE
 from ..language.diagnostics import place_text
 from ..topology import Place, format_ranges
-from .scheduler import OPERAND, RUNNABLE
 
 __all__ = ["Fault", "read_fault", "report"]
 
@@ -54,7 +54,9 @@ class Fault:
     text: str
 
 
-def read_fault(record: NDArray[np.int64], dpu: int, nr_tasklets: int, error: Exception, files: Mapping[int, str]) -> Fault:
+def read_fault(
+    record: NDArray[np.int64], dpu: int, nr_tasklets: int, error: Exception, files: Mapping[int, str]
+) -> Fault:
     """The fault that a run record holds after `error` ended the DPU; `files` names the files of the kernel."""
     code = FaultCode(int(record[FAULT_CODE])) if record[FAULT_CODE] else _code_of(error)
     tasklet = _first_waiting(record) if code is FaultCode.DEADLOCK else int(record[TASKLET])

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from ..device.faults import FaultCode, raise_fault
 from ..device.run_record import FAULT_SITE, PHASE, SITES, TASKLET
+from ..device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
 from ..device.tasklet import Tasklet
 from ..language.closure import file_key
 from ..program import DpuBinary
 from .faults import Fault, read_fault
 from .protocol import Addresses, EngineOptions
-from .scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
 
 __all__ = ["InterpretedEngine"]
 

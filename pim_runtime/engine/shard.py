@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ..commands import Load, Memory, Read, Write
 from ..counters import NR_COUNTERS, Counter
 from ..device.run_record import LOG_BYTES, MAX_TASKLETS, MRAM_END, NR_CELLS, PERF_COSTS, WRAM_END
+from ..device.scheduler import MAX_PHASES
 from ..hardware import Hardware
 from ..memory import Reservation
 from ..program import DpuBinary
@@ -17,7 +19,6 @@ from .compiled import CompiledEngine
 from .faults import Fault
 from .interpreted import InterpretedEngine
 from .protocol import Addresses, Engine, EngineOptions
-from .scheduler import MAX_PHASES
 
 __all__ = ["Shard"]
 
@@ -117,7 +118,7 @@ class Shard:
 def _cycle_costs(hardware: Hardware) -> NDArray[np.int64]:
     """Cycles of one unit of each counter in 1/16, as the performance counter charges them."""
     read, write = hardware.dma.read_occupancy, hardware.dma.write_occupancy
-    cycles = {
+    cycles: dict[Counter, int | Decimal] = {
         Counter.SLOTS: 1,
         Counter.READS: 1 + read.setup_cycles,
         Counter.READ_BYTES: read.cycles_per_byte,

@@ -35,7 +35,7 @@ BUILTINS = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
 
 @dataclass(frozen=True, eq=False)
 class Closure:
-    """A kernel with all it refers to. `facts` decide its compiled form: texts, and symbols that stand for an address."""
+    """A kernel with all it refers to. `facts` decide its compiled form: texts, and symbols that are addresses."""
 
     kernel: FunctionType
     functions: tuple[FunctionType, ...]
@@ -157,4 +157,4 @@ def _refusal(function: FunctionType, name: str, value: Any) -> str:
 
 def _line(step: dis.Instruction) -> int | None:
     position = step.positions if hasattr(step, "positions") else None  # Python 3.11
-    return position.lineno if position else step.starts_line  # type: ignore[return-value]
+    return position.lineno if position else step.starts_line

@@ -8,7 +8,9 @@ from pathlib import PurePath
 __all__ = ["place_text", "point_at"]
 
 
-def point_at(reason: str, filename: str, line: int, *, column: int | None = None, width: int = 1, mend: str = "") -> str:
+def point_at(
+    reason: str, filename: str, line: int, *, column: int | None = None, width: int = 1, mend: str = ""
+) -> str:
     """`file:line: reason`, the source line and a caret under `column` (0-based; default: the first character)."""
     source = linecache.getline(filename, line).rstrip("\n")
     if column is None:

@@ -59,7 +59,9 @@ class _Checker:
         try:
             lines, self.first_line = inspect.getsourcelines(function)
         except (OSError, TypeError):
-            raise KernelError(f"the source of {function.__qualname__} cannot be read; put the kernel in a file") from None
+            raise KernelError(
+                f"the source of {function.__qualname__} cannot be read; put the kernel in a file"
+            ) from None
         self.indent = len(lines[0]) - len(lines[0].lstrip())
         self.tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
 

@@ -49,14 +49,15 @@ def test_formats_are_those_of_c(engine, hardware, value):
     inputs = {"value": np.array([[value]])}
     low, high = value & 0xFFFF_FFFF, value & 0xFFFF_FFFF_FFFF_FFFF
     as_int = (low ^ 1 << 31) - (1 << 31)
-    assert run(output.printing, engine, hardware, nr_dpus=1, nr_tasklets=3, inputs=inputs).logs == [
+    (log,) = run(output.printing, engine, hardware, nr_dpus=1, nr_tasklets=3, inputs=inputs).logs
+    assert log == (
         "=== DPU#0x0 ===\n"
         f"{as_int}|{low}|{low:x}|{value}|{high}|{high:x}\n"
         f"   42|-7   |{high:08x}|{chr(65 + (value & 15))}|100%\n"
         "no argument\n"
         "tasklet 1 of 3\n"
         "tasklet 2 of 3\n"
-    ]
+    )
 
 
 def test_an_empty_log_has_its_header_only(engine, hardware):

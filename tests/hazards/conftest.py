@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, load_profile
 from pim_runtime.device import (
     assert_that,
@@ -105,8 +106,18 @@ def engine_options(request):
 
 
 @pytest.fixture(scope="session")
-def machine():
-    return Machine(load_profile("upmem-v1a"))
+def interpreted():
+    return EngineOptions(engine="interpreted")
+
+
+@pytest.fixture(scope="session")
+def hardware():
+    return load_profile("upmem-v1a")
+
+
+@pytest.fixture(scope="session")
+def machine(hardware):
+    return Machine(hardware)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A fault stops its DPU only: the others finish, all memories stay readable, the set goes on, and reports stay short."""
+"""A fault stops its DPU only: the others finish, all memories stay readable, the set goes on, reports stay short."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def faults_of(run, requests):
 def test_the_others_complete_and_all_memories_are_readable(run, misbehaving):
     rows = np.arange(NR_DPUS * 512, dtype=np.int64).reshape(NR_DPUS, 512)
     misbehaving.copy("table", rows)
-    requests = {dpu: GOOD_WRITE for dpu in range(NR_DPUS)} | {7: BAD_WRITE, 40: ("LOAD", 8)}
+    requests = dict.fromkeys(range(NR_DPUS), GOOD_WRITE) | {7: BAD_WRITE, 40: ("LOAD", 8)}
     error = faults_of(run, requests)
     assert [fault.dpu for fault in error.faults] == [7, 40]
     assert [dpu for dpu, value in enumerate(misbehaving.answer.int64()) if not value] == [7, 40]
@@ -37,11 +37,11 @@ def test_the_others_complete_and_all_memories_are_readable(run, misbehaving):
 def test_the_set_goes_on_after_a_fault(run):
     faults_of(run, {3: ("HALT", 1, 1)})
     assert set(run({})) == {1}
-    assert set(run({dpu: GOOD_WRITE for dpu in range(NR_DPUS)})) == {1}
+    assert set(run(dict.fromkeys(range(NR_DPUS), GOOD_WRITE))) == {1}
 
 
 def test_a_set_of_faulty_dpus_only(run, misbehaving):
-    error = faults_of(run, {dpu: ("ASSERT_THAT", 0, 1) for dpu in range(NR_DPUS)})
+    error = faults_of(run, dict.fromkeys(range(NR_DPUS), ("ASSERT_THAT", 0, 1)))
     assert [fault.dpu for fault in error.faults] == list(range(NR_DPUS))
     assert str(error).startswith("dpu is in fault: 66 of 66 DPUs\nrank 0-1, DPU 0-65, tasklet 2, phase 1, at ")
     assert len(str(error).splitlines()) == 3, "one place, one paragraph"
@@ -49,7 +49,7 @@ def test_a_set_of_faulty_dpus_only(run, misbehaving):
 
 
 def test_dpus_that_fail_alike_share_a_report_with_ranges(run):
-    error = faults_of(run, {dpu: ("LOAD", 8) for dpu in (0, 1, 2, 3, 17, 63, 64)})
+    error = faults_of(run, dict.fromkeys((0, 1, 2, 3, 17, 63, 64), ("LOAD", 8)))
     lines = str(error).splitlines()
     assert lines[0] == "dpu is in fault: 7 of 66 DPUs"
     assert lines[1].startswith("rank 0-1, DPU 0-3, 17, 63-64, tasklet 2, phase 1, at ")

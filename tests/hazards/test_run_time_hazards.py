@@ -1,7 +1,7 @@
 """Broken rules at run time, one by one: what the fault says, and that the corrected twin runs clean.
 
-Every case runs with the culprit on DPU 65 (rank 1) and its twin on DPU 64 in the same launch, on both engines, and states
-every field of the fault: engines that meet the same expectation agree with each other.
+Every case runs with the culprit on DPU 65 (rank 1) and its twin on DPU 64 in the same launch, on both engines, and
+states every field of the fault: engines that meet the same expectation agree with each other.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ VIEWS = {
 } | {
     "view of int32 at 66": hazard(
         "VIEW", VIEW_AT, FaultCode.WRAM_ALIGNMENT, (66, 4, 0, 0),
-        ("a WRAM view of 4-byte elements at 0x42: the address must be a multiple of 4",), broken=(66, 2), mended=(68, 2),
+        ("a WRAM view of 4-byte elements at 0x42: the address must be a multiple of 4",),
+        broken=(66, 2), mended=(68, 2),
     )
 }  # fmt: skip
 WINDOWS = {

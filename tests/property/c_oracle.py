@@ -37,19 +37,22 @@ static int64_t calculate_{T}(int operation, int64_t x, int64_t y) {{
 
 
 def _source() -> str:
-    functions = (
-        ONE_TYPE.format(T=f"{kind}_t", U=f"uint{kind.bits}_t", bits=kind.bits, signed=int(kind.signed)) for kind in TYPES
-    )
-    return "\n".join([
-        "#include <stdint.h>",
-        f"enum {{ {', '.join(f'op_{name}' for name in OPERATIONS)} }};",
-        *functions,
-        "static int64_t (*const calculate_as[])(int, int64_t, int64_t) = {",
-        ", ".join(f"calculate_{kind}_t" for kind in TYPES),
-        "};",
-        SIGNATURE.rstrip(";"),
-        "{ for (int i = 0; i < n; i++) results[i] = calculate_as[kind](operation, a[i], b[i]); }",
-    ])
+    def function_of(kind):
+        return ONE_TYPE.format(T=f"{kind}_t", U=f"uint{kind.bits}_t", bits=kind.bits, signed=int(kind.signed))
+
+    return f"""
+#include <stdint.h>
+enum {{ {", ".join(f"op_{name}" for name in OPERATIONS)} }};
+{"".join(map(function_of, TYPES))}
+static int64_t (*const calculate_as[])(int, int64_t, int64_t) = {{
+    {", ".join(f"calculate_{kind}_t" for kind in TYPES)}
+}};
+{SIGNATURE.rstrip(";")}
+{{
+    for (int i = 0; i < n; i++)
+        results[i] = calculate_as[kind](operation, a[i], b[i]);
+}}
+"""
 
 
 class COracle:

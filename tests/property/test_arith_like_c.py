@@ -7,12 +7,11 @@ import itertools
 import numpy as np
 import pytest
 from c_oracle import COracle
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from kernels_for_tests.arithmetic import NR_OPERANDS, OPERATIONS, TYPES, arithmetic
 
 from pim_runtime import DpuFaultError, DpuSet, Machine
-from pim_runtime.device.faults import FaultCode
 
 EDGES = sorted(
     {0, 1, 2, 3, 5, 31, 32, 33, 63, 64, 100}
@@ -64,7 +63,7 @@ def check_all_cells(calculators, oracle, pairs):
         )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, phases=[Phase.reuse, Phase.generate])  # a failure names its operands
 @given(pairs=OPERANDS)
 def test_any_operands(calculators, oracle, pairs):
     check_all_cells(calculators, oracle, pairs)
@@ -82,6 +81,5 @@ def test_division_by_zero_is_fault_2(calculators, dividend):
     left = np.full((len(CELLS), NR_OPERANDS), dividend)
     with pytest.raises(DpuFaultError) as error:
         computed(calculators, left, np.zeros_like(left))
-    faults = error.value.faults
-    assert {fault.code for fault in faults} == {FaultCode.DIVISION_BY_ZERO} == {2}
-    assert [fault.dpu for fault in faults] == [dpu for dpu, (operation, _) in enumerate(CELLS) if operation in DIVISIONS]
+    dividing = [dpu for dpu, (operation, _) in enumerate(CELLS) if operation in DIVISIONS]
+    assert [(fault.dpu, fault.code) for fault in error.value.faults] == [(dpu, 2) for dpu in dividing]

@@ -11,7 +11,7 @@ import operator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from kernels_for_tests.arithmetic import NR_OPERANDS, OPERATORS, TYPES, operators
 
@@ -60,7 +60,7 @@ def combiners(engine, hardware):
         yield dpus
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, phases=[Phase.reuse, Phase.generate])  # a failure names its operands
 @given(steps=st.lists(STEPS, min_size=NR_OPERANDS, max_size=NR_OPERANDS))
 def test_operators_are_signed_64_bit(combiners, steps):
     codes = np.zeros((len(PAIRS), NR_OPERANDS), np.int32)

@@ -7,11 +7,11 @@ yields; a state is RUNNABLE, FINISHED, or the yield code that the tasklet waits 
 from __future__ import annotations
 
 from ..counters import NR_COUNTERS
-from ..device.faults import FaultCode, raise_fault
-from ..device.library import library
-from ..device.perfcounter import COUNT_NOTHING
-from ..device.raw import peek, peek8, poke, poke8
-from ..device.run_record import (
+from .faults import FaultCode, raise_fault
+from .library import library
+from .perfcounter import COUNT_NOTHING
+from .raw import peek, peek8, poke, poke8
+from .run_record import (
     COUNTERS,
     DPU,
     FAULT_CODE,
@@ -31,8 +31,8 @@ from ..device.run_record import (
     TICKETS,
     TOTALS,
 )
-from ..device.sync import BARRIER, COUNT, HANDSHAKE_NOTIFY, HANDSHAKE_WAIT, INITIAL_COUNT, MUTEX, SEMAPHORE
-from ..device.wram_map import LOG_WRAPPED, LOG_WRITTEN
+from .sync import BARRIER, COUNT, HANDSHAKE_NOTIFY, HANDSHAKE_WAIT, INITIAL_COUNT, MUTEX, SEMAPHORE
+from .wram_map import LOG_WRAPPED, LOG_WRITTEN
 
 __all__ = ["FINISHED", "MAX_PHASES", "RUNNABLE", "block", "boot", "flush_counters", "may_run"]
 

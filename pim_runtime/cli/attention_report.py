@@ -1,0 +1,138 @@
+"""The report of `pim attention`: what ran, how exact it is, what it would take on hardware, what it took here."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..hardware import Hardware
+from ..timeline import Row
+from .output import Check, Column, Section, Table, Value
+
+if TYPE_CHECKING:
+    from host.attention.experiment import Outcome
+    from host.attention.verification import Agreement, Verification
+    from host.attention.workload import Workload
+
+__all__ = ["accuracy_section", "emulation_section", "time_section", "workload_section"]
+
+OPERATIONS = (("push", "write"), ("run", "launch"), ("pull", "read"))
+PS_PER_US = 1_000_000
+
+
+def workload_section(workload: Workload, outcome: Outcome, arguments: argparse.Namespace) -> Section:
+    if workload.origin is not None:
+        data = arguments.kv or "shipped sample: all-MiniLM-L6-v2, layers 1 and 4"
+    else:
+        data = "made up: all 1" if arguments.data == "ones" else f"made up: random, seed {arguments.seed}"
+    values = (
+        Value(name="operands", value=data, origin="exact"),
+        Value(name="shape", value=f"{workload.heads} heads x {workload.tokens} tokens x {workload.dim}", origin="exact"),
+        Value(name="decode steps", value=f"{len(workload.queries)} of batch {workload.batch}", origin="exact"),
+        Value(
+            name="kernel",
+            value=f"{arguments.dtype} {workload.norm}, {workload.acc} accumulators, {arguments.tasklets} tasklets",
+            origin="exact",
+        ),
+        Value(name="DPUs", value=outcome.nr_dpus, origin="exact", source=f"{outcome.nr_ranks} ranks, one head each"),
+        Value(name="first outputs", value=_first_outputs(outcome), origin="exact", source="step 0, request 0, head 0"),
+    )
+    return Section(title="Workload", values=values)
+
+
+def _first_outputs(outcome: Outcome) -> str:
+    """As the DPU left them; weighted sums are still to be divided by the sum of weights."""
+    outputs = outcome.outputs
+    values = outputs if isinstance(outputs, np.ndarray) else outputs.weighted_values
+    return " ".join(str(value) for value in values[0, 0, 0, :4]) + " ..."
+
+
+def accuracy_section(verification: Verification, limits: tuple[float, float] | None) -> Section:
+    equal = verification.compared - verification.different
+    checks = [
+        Check(
+            name="bit-exact with the integer reference",
+            passed=verification.different == 0,
+            detail=f"{equal:,} of {verification.compared:,} elements",
+        )
+    ]
+    rows = []
+    for name, agreement in (
+        ("float64 on the same integers", verification.kernel),
+        ("float64 on the unquantised tensors", verification.real),
+    ):
+        if agreement is not None:
+            errors = np.array(agreement.relative_l2)
+            rows.append((name, float(errors.mean()), float(errors.max()), agreement.worst_share_of_bound))
+            checks.append(_bound_check(name, agreement))
+    if limits is not None and verification.real is not None:
+        errors = np.array(verification.real.relative_l2)
+        checks.append(
+            Check(
+                name="quantisation error of the sample",
+                passed=bool(errors.mean() <= limits[0] and errors.max() <= limits[1]),
+                detail=f"mean {errors.mean():.2e} (limit {limits[0]:g}), worst {errors.max():.2e} (limit {limits[1]:g})",
+            )
+        )
+    columns = (
+        Column(name="against"),
+        Column(name="relative L2, mean over heads", origin="exact"),
+        Column(name="worst head", origin="exact"),
+        Column(name="worst error / proven bound", origin="exact"),
+    )
+    tables = (Table(title="Error", columns=columns, rows=tuple(rows)),) if rows else ()
+    return Section(title="Accuracy", tables=tables, checks=tuple(checks))
+
+
+def _bound_check(name: str, agreement: Agreement) -> Check:
+    share = agreement.worst_share_of_bound
+    return Check(name=f"within the proven bound: {name}", passed=share <= 1, detail=f"worst error is {share:.3g} of it")
+
+
+def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Section:
+    rows = outcome.timeline.rows[outcome.decode_rows :]
+    steps = len(workload.queries)
+    table = []
+    for name, operation in OPERATIONS:
+        chosen = [row for row in rows if row.operation == operation]
+        nbytes = sum(row.nbytes for row in chosen)
+        table.append((name, _us(chosen) / steps, nbytes // steps, _parts(chosen, steps)))
+    table.append(("step", _us(rows) / steps, sum(row.nbytes for row in rows) // steps, ""))
+    columns = (
+        Column(name="part"),
+        Column(name="time per step", unit="us", origin="modelled"),
+        Column(name="host bytes per step", unit="B", origin="exact"),
+        Column(name="of which, in us", origin="modelled"),
+    )
+    notes = (
+        f"Modelled on profile {hardware.name}. The kernel's instruction counts are stated by its author from the"
+        " published compiled code, multiplies averaged over the data (host/attention/instruction_counts.py).",
+    )
+    return Section(title="Time on hardware", tables=(Table(title="Decode step", columns=columns, rows=tuple(table)),), notes=notes)
+
+
+def _us(rows: list[Row]) -> float:
+    return sum(row.duration_ps for row in rows) / PS_PER_US
+
+
+def _parts(rows: list[Row], steps: int) -> str:
+    totals: dict[str, int] = {}
+    for row in rows:
+        for cost in row.costs:
+            totals[cost.reason] = totals.get(cost.reason, 0) + cost.duration_ps
+    return ", ".join(f"{reason} {total / PS_PER_US / steps:.1f}" for reason, total in totals.items() if total)
+
+
+def emulation_section(workload: Workload, outcome: Outcome, arguments: argparse.Namespace) -> Section:
+    kv_bytes = workload.k.nbytes + workload.v.nbytes
+    gb_per_s = kv_bytes * len(workload.queries) / outcome.decode_seconds / 1e9
+    values = (
+        Value(name="engine", value=arguments.engine, origin="exact"),
+        Value(name="program load", value=outcome.load_seconds, origin="measured here", unit="s", source="with compilation, or from the cache"),
+        Value(name="K and V into the DPUs", value=outcome.fill_seconds, origin="measured here", unit="s"),
+        Value(name="decode steps", value=outcome.decode_seconds, origin="measured here", unit="s"),
+        Value(name="K and V read by the kernels", value=gb_per_s, origin="measured here", unit="GB/s"),
+    )
+    return Section(title="Emulation", values=values)

@@ -1,0 +1,94 @@
+"""Compiled drivers are found again by fresh processes, never stale, and safe when processes meet."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from subprocesses import environment
+
+from pim_runtime.compiler.cache import cache_folder
+
+HERE = Path(__file__).parent
+SUMS = (sum(range(16)), sum(range(16, 32)))
+
+
+def start(folder, cache):
+    """Run the demo of `folder` in a fresh process that caches in `cache`."""
+    command = [sys.executable, str(folder / "demo.py")]
+    return subprocess.Popen(
+        command, env=environment(PIM_CACHE_DIR=cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def printed(process):
+    """(results, "hit" or "compiled") of a demo that must end well."""
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    *results, origin = output.split()
+    return tuple(map(int, results)), origin
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a copy of the demo."""
+    folder = tmp_path_factory.mktemp("demo")
+    for name in ("demo.py", "demo_helpers.py"):
+        shutil.copy(HERE / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(folder):
+    """The cache folder that two processes have filled at the same time, and what they printed."""
+    cache = folder / "cache"
+    outcomes = [printed(process) for process in [start(folder, cache), start(folder, cache)]]
+    return cache, outcomes
+
+
+def test_two_processes_fill_an_empty_cache_together(cache):
+    _, outcomes = cache
+    assert [results for results, _ in outcomes] == [tuple(3 * total for total in SUMS)] * 2
+    assert sorted(origin for _, origin in outcomes) == ["compiled", "hit"]
+
+
+def test_a_fresh_process_finds_an_unchanged_kernel(folder, cache):
+    for _ in range(2):
+        assert printed(start(folder, cache[0])) == (tuple(3 * total for total in SUMS), "hit")
+
+
+def test_an_edit_in_an_imported_file_is_compiled(folder, cache):
+    edited = folder / "edited"
+    edited.mkdir()
+    for name in ("demo.py", "demo_helpers.py"):
+        shutil.copy(folder / name, edited / name)
+    helpers = edited / "demo_helpers.py"
+    helpers.write_text(helpers.read_text().replace("WEIGHT = 3", "WEIGHT = 4"))
+    assert printed(start(edited, cache[0])) == (tuple(4 * total for total in SUMS), "compiled")
+
+
+def test_without_a_usable_cache_folder_kernels_still_run(folder, tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("in the way")
+    assert printed(start(folder, blocked))[0] == tuple(3 * total for total in SUMS)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("unusable", ["a_file", "a_file/below", "/proc/self"])
+def test_an_unusable_cache_folder_is_replaced_by_a_temporary_one(monkeypatch, tmp_path, unusable):
+    (tmp_path / "a_file").touch()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("PIM_CACHE_DIR", str(tmp_path / unusable))
+    assert cache_folder.__wrapped__().parent == tmp_path / "temporary"
+
+
+@pytest.mark.quick
+def test_a_usable_cache_folder_is_made_and_left_empty(monkeypatch, tmp_path):
+    monkeypatch.setenv("PIM_CACHE_DIR", str(tmp_path / "new" / "folder"))
+    assert cache_folder.__wrapped__() == tmp_path / "new" / "folder"
+    assert not list((tmp_path / "new" / "folder").iterdir())
