@@ -88,6 +88,11 @@ def output_kind(kind: IntegerType, acc: Accumulation) -> IntegerType:
     return kind if acc == "wrap" else int64
 
 
+def rows_in_a_pass(kind: IntegerType) -> int:
+    """Rows of V that are added up in one pass over the output: as many as take the room of one int32 row."""
+    return 4 // kind.itemsize
+
+
 def output_length(dim: int, norm: Norm) -> int:
     """Elements of a stored output."""
     return dim + 2 if norm == "softmax" else dim
@@ -114,7 +119,8 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
     else:
         normalise, finish = divide_scores(arguments, score), nothing_to_append
     score_tokens = scorer(arguments, kind, score)
-    weigh_values = weighted_sum(arguments, score, output)
+    rows_per_pass = rows_in_a_pass(kind)
+    weigh_values = weighted_sum(arguments, score, rows_per_pass)
 
     @program.kernel
     def attention(t: Tasklet) -> Iterator[int]:
@@ -123,19 +129,19 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
         yield barrier_wait(t, ready)
         a = arguments.array(t)
         worker, workers, dim = me(t) - 1, nr_tasklets(t) - 1, a[DIM]
-        row = mem_alloc(t, kind, a[ROW_BYTES] // kind.itemsize)
+        rows = mem_alloc(t, kind, rows_per_pass * a[ROW_BYTES] // kind.itemsize)
         query = mem_alloc(t, kind, a[ROW_BYTES] // kind.itemsize)
         group = mem_alloc(t, score, GROUP)
         total = mem_alloc(t, output, a[OUTPUT_BYTES] // output.itemsize)
         if worker >= 0:
             mram_read(t, a[Q], query, a[ROW_BYTES])
-            maxima.array(t)[worker] = score_tokens(t, worker, workers, row, query, group)
+            maxima.array(t)[worker] = score_tokens(t, worker, workers, rows, query, group)
         yield barrier_wait(t, scored)
         if worker >= 0:
             weight_sums.array(t)[worker] = normalise(t, worker, workers, group)
         yield barrier_wait(t, normalised)
         if worker >= 0:
-            weigh_values(t, worker, workers, row, group, total)
+            weigh_values(t, worker, workers, rows, group, total)
             mram_write(t, total, a[PARTIALS] + worker * a[OUTPUT_BYTES], a[OUTPUT_BYTES])
         yield barrier_wait(t, summed)
         if worker < 0:
@@ -279,20 +285,64 @@ def nothing_to_append(t: Tasklet, workers: int, total: View) -> None:
     """End of norm "div_d"."""
 
 
-def weighted_sum(arguments: WramSymbol, score: IntegerType, output: IntegerType) -> DpuFunction:
-    """Phase 3: the sum of a worker's V rows, each times its weight."""
+@dpu_function
+def add_scaled_2(total: View, w0: int, r0: View, w1: int, r1: View) -> None:
+    """total += w0 * r0 + w1 * r1: one pass over `total` for two rows."""
+    for i in range(len(total)):
+        total[i] = total[i] + w0 * r0[i] + w1 * r1[i]
+
+
+@dpu_function
+def add_scaled_4(
+    total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View
+) -> None:
+    """total += w0 * r0 + w1 * r1 + w2 * r2 + w3 * r3: one pass over `total` for four rows."""
+    for i in range(len(total)):
+        total[i] = total[i] + (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
+
+
+def row_adder(rows_per_pass: int) -> DpuFunction:
+    """Adds `rows_per_pass` rows, which stand `stride` elements apart in `rows`, times the weights from `first` on."""
 
     @dpu_function
-    def weigh_values(t: Tasklet, worker: int, workers: int, row: View, group: View, total: View) -> None:
+    def add_4(total: View, group: View, first: int, rows: View, stride: int) -> None:
+        dim = len(total)
+        r0, r1 = rows.window(0, dim), rows.window(stride, dim)
+        r2, r3 = rows.window(2 * stride, dim), rows.window(3 * stride, dim)
+        w0, w1, w2, w3 = group[first], group[first + 1], group[first + 2], group[first + 3]
+        add_scaled_4(total, w0, r0, w1, r1, w2, r2, w3, r3)
+
+    @dpu_function
+    def add_2(total: View, group: View, first: int, rows: View, stride: int) -> None:
+        dim = len(total)
+        add_scaled_2(total, group[first], rows.window(0, dim), group[first + 1], rows.window(stride, dim))
+
+    @dpu_function
+    def add_1(total: View, group: View, first: int, rows: View, stride: int) -> None:
+        add_scaled(total, group[first], rows.window(0, len(total)))
+
+    return {1: add_1, 2: add_2, 4: add_4}[rows_per_pass]
+
+
+def weighted_sum(arguments: WramSymbol, score: IntegerType, rows_per_pass: int) -> DpuFunction:
+    """Phase 3: the sum of a worker's V rows, each times its weight. GROUP is a multiple of `rows_per_pass`."""
+    add_rows = row_adder(rows_per_pass)
+
+    @dpu_function
+    def weigh_values(t: Tasklet, worker: int, workers: int, rows: View, group: View, total: View) -> None:
         a = arguments.array(t)
-        dim, tokens, row_bytes = a[DIM], a[TOKENS], a[ROW_BYTES]
+        dim, tokens, row_bytes, stride = a[DIM], a[TOKENS], a[ROW_BYTES], len(rows) // rows_per_pass
         clear(total)
+        sum_of_rows = total.window(0, dim)
         for first in range(GROUP * worker, tokens, GROUP * workers):
             filled = min(GROUP, tokens - first)
             mram_read(t, a[SCORES] + first * score.itemsize, group, GROUP * score.itemsize)
-            for j in range(filled):
-                mram_read(t, a[V] + (first + j) * row_bytes, row, row_bytes)
-                add_scaled(total.window(0, dim), group[j], row.window(0, dim))
+            for j in range(0, filled, rows_per_pass):
+                for k in range(min(rows_per_pass, filled - j)):
+                    row = rows.window(k * stride, stride)
+                    mram_read(t, a[V] + (first + j + k) * row_bytes, row, row_bytes)
+                # Beyond the last token stand rows of earlier ones; their weights are 0.
+                add_rows(sum_of_rows, group, j, rows, stride)
             charge(t, filled * a[SUM_SLOTS])
 
     return weigh_values

@@ -34,3 +34,9 @@ class KernelCompiler(CompilerBase):
 def kernel_jit(function: FunctionType) -> Any:
     """The dispatcher of a kernel or helper. Never cached on disk: cached generators cannot be reused."""
     return njit(pipeline_class=KernelCompiler)(function)
+
+
+@functools.cache
+def helper_jit(function: FunctionType) -> Any:
+    """The dispatcher of a dpu_function."""
+    return njit(pipeline_class=KernelCompiler, forceinline=True)(function)

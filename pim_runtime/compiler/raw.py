@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
 from ..device import bits, raw
 
 __all__: list[str] = []
 
-INT8, INT64 = ir.IntType(8), ir.IntType(64)
+INT8, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+CACHE_LINE_BYTES = 64
 WORDS_PER_CHUNK = 8
 
 
@@ -87,6 +88,28 @@ def _(address: Any) -> Any:
 @overload(raw.poke8, strict=False)
 def _(address: Any, value: Any) -> Any:
     return lambda address, value: store_int8(address, value)
+
+
+@intrinsic
+def prefetch_line(typingctx: Any, address: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], INT8.as_pointer())
+        signature = ir.FunctionType(ir.VoidType(), [pointer.type, INT32, INT32, INT32])
+        hint = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+        read, keep_in_all_caches, data = INT32(0), INT32(3), INT32(1)
+        builder.call(hint, [pointer, read, keep_in_all_caches, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@overload(raw.prefetch, jit_options={"forceinline": True}, strict=False)
+def _(address: Any, nr_bytes: Any) -> Any:
+    def prefetch(address: Any, nr_bytes: Any) -> None:
+        for offset in range(0, nr_bytes, CACHE_LINE_BYTES):
+            prefetch_line(address + offset)
+
+    return prefetch
 
 
 @intrinsic

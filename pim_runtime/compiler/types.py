@@ -18,7 +18,7 @@ from ..device.integers import IntegerType
 from ..device.library import DpuFunction
 from ..device.view import wram_view
 from ..symbols import Barrier, MramSymbol, Mutex, Semaphore, WramSymbol
-from .pipeline import kernel_jit
+from .pipeline import helper_jit
 
 __all__ = ["CastType", "ConstantType", "value_type"]
 
@@ -107,7 +107,7 @@ def _(value: Barrier | Semaphore | Mutex, context: Any) -> ConstantType:
 
 @typeof_impl.register(DpuFunction)
 def _(value: DpuFunction, context: Any) -> Any:
-    return types.Dispatcher(kernel_jit(value.function))
+    return types.Dispatcher(helper_jit(value.function))
 
 
 def _define_cast(kind: IntegerType) -> None:

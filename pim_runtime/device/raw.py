@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-__all__ = ["copy_words", "peek", "peek8", "poke", "poke8"]
+__all__ = ["copy_words", "peek", "peek8", "poke", "poke8", "prefetch"]
 
 
 def peek(address: int) -> int:
@@ -29,6 +29,10 @@ def peek8(address: int) -> int:
 def poke8(address: int, value: int) -> None:
     """Store the low byte of `value` at `address`."""
     ctypes.c_int8.from_address(address).value = value
+
+
+def prefetch(address: int, nr_bytes: int) -> None:
+    """Hint that these bytes are read soon. Changes nothing but speed, and may point anywhere."""
 
 
 def copy_words(target: int, source: int, nr_words: int) -> None:

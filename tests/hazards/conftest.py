@@ -32,10 +32,10 @@ from pim_runtime.device import (
 )
 
 READ, WRITE, LOAD, STORE, VIEW, WINDOW, ALLOC, FLOOR_DIVIDE, MODULO, DIV, REM = range(11)
-HELPER_DIVIDES, ASSERT_THAT, PYTHON_ASSERT, HALT, PERFCOUNTER, REST = range(11, 17)
+HELPER_DIVIDES, ASSERT_THAT, PYTHON_ASSERT, HALT, PERFCOUNTER, AFTER_HELPER, STEP, REST = range(11, 19)
 OPERATIONS = (
     "READ", "WRITE", "LOAD", "STORE", "VIEW", "WINDOW", "ALLOC", "FLOOR_DIVIDE", "MODULO", "DIV", "REM",
-    "HELPER_DIVIDES", "ASSERT_THAT", "PYTHON_ASSERT", "HALT", "PERFCOUNTER",
+    "HELPER_DIVIDES", "ASSERT_THAT", "PYTHON_ASSERT", "HALT", "PERFCOUNTER", "AFTER_HELPER", "STEP",
 )  # fmt: skip
 
 hazards = DpuProgram("hazards", nr_tasklets=4)
@@ -88,6 +88,11 @@ def misbehave(t):
         result = rem(int32, a, b)
     elif what == HELPER_DIVIDES:
         result = ratio(t, a, b)
+    elif what == AFTER_HELPER:
+        result = ratio(t, a, 1) // b
+    elif what == STEP:
+        for i in range(0, a, b):
+            result += i
     elif what == ASSERT_THAT:
         assert_that(t, a == b)
     elif what == PYTHON_ASSERT:

@@ -134,6 +134,7 @@ DIVISIONS = {
         ("div by 0", "DIV", "div(int32, a, b)"),
         ("rem by 0", "REM", "rem(int32, a, b)"),
         ("a // 0 in a helper", "HELPER_DIVIDES", "return a // b"),
+        ("helper() // 0", "AFTER_HELPER", "result = ratio(t, a, 1) // b"),
     ]
 }  # fmt: skip
 
@@ -146,6 +147,10 @@ STOPS = {
     "perfcounter of both kinds": hazard(
         "PERFCOUNTER", "perfcounter_config(t, a, True)", FaultCode.PERFCOUNTER, (7, 0, 0, 0),
         ("perfcounter_config(7): this chip counts cycles or instructions, not both",), broken=(7,), mended=(1,)),
+    "range with a step of 0": hazard(
+        "STEP", "for i in range(0, a, b):", FaultCode.INTERNAL, (0,) * 4,
+        ("the kernel raised an exception of its own: ValueError: range() arg 3 must not be zero",),
+        broken=(7, 0), mended=(7, 2)),
 }  # fmt: skip
 
 HAZARDS = DMA | INDICES | VIEWS | WINDOWS | HEAP | DIVISIONS | STOPS
