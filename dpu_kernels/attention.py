@@ -1,4 +1,4 @@
-"""Decode attention of one head on one DPU: scores, normalisation, weighted sum of V (seeds-spec S0-2 to S0-5, K-4, K-6).
+"""Decode attention of one head on one DPU: scores, normalisation, weighted sum of V.
 
 Tasklet 0 is the master, the others are workers: worker w takes the groups of eight tokens g with g mod workers = w.
 Phases: scores | normalisation | weighted sums | merge, with a barrier between; every number of tasklets from 2 to 24
@@ -33,11 +33,20 @@ from pim_runtime.device import (
 from pim_runtime.program import DpuProgram, dpu_program
 from pim_runtime.symbols import WramSymbol
 
-__all__ = ["GROUP", "TABLE_SIZE", "Argument", "attention_program", "output_kind", "output_length", "score_kind"]
+__all__ = [
+    "GROUP",
+    "TABLE_SIZE",
+    "Argument",
+    "attention_program",
+    "output_kind",
+    "output_length",
+    "rows_in_a_pass",
+    "score_kind",
+]
 
 GROUP = 8  # tokens whose scores move in one DMA
 TABLE_SIZE = 257  # 2**(30 - i/256) for i = 0 to 256, and one more for the interpolation
-STACK_BYTES = 512  # the default 1024 would leave no room for 24 tasklets with 128 dimensions of int32
+STACK_BYTES = 448  # the default 1024 would leave no room for 24 tasklets with 128 dimensions of int32
 LOWEST = -(1 << 62)  # below every score: plans keep |score| <= 2**61
 
 
@@ -115,9 +124,11 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
     normalised, summed = program.barrier("normalised"), program.barrier("summed")
     if norm == "softmax":
         table = program.host("exp2_table", uint32, TABLE_SIZE)
-        normalise, finish = softmax_weights(arguments, table, maxima, score), append_sums(arguments, maxima, weight_sums)
+        normalise = softmax_weights(arguments, table, maxima, score)
+        finish = append_sums(arguments, maxima, weight_sums)
     else:
-        normalise, finish = divide_scores(arguments, score), nothing_to_append
+        normalise = divide_scores(arguments, score)
+        finish = nothing_to_append
     score_tokens = scorer(arguments, kind, score)
     rows_per_pass = rows_in_a_pass(kind)
     weigh_values = weighted_sum(arguments, score, rows_per_pass)
@@ -231,7 +242,7 @@ def divide_scores(arguments: WramSymbol, score: IntegerType) -> DpuFunction:
         for first in range(GROUP * worker, tokens, GROUP * workers):
             mram_read(t, a[SCORES] + first * score.itemsize, group, GROUP * score.itemsize)
             for j in range(GROUP):
-                group[j] = div(score, group[j], dim)
+                group[j] = div(int64, group[j], dim)  # in C, too, operands are promoted: dim need not fit a score
             charge(t, GROUP * a[NORM_SLOTS])
             mram_write(t, group, a[SCORES] + first * score.itemsize, GROUP * score.itemsize)
         return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TextIO
 
 import numpy as np
@@ -25,12 +25,11 @@ from .profile_string import check_profile_string
 from .program import DpuBinary, DpuProgram
 from .timeline import Timeline
 from .timing import TransferMode
-from .transfers import DpuSymbol, check_fillable, cut, host_bytes, resolve, rows_of
+from .transfers import UINT_MAX, DpuSymbol, check_fillable, common_length, cut, python_rows, resolve
 from .variable import DpuVariable
 
 __all__ = ["ALLOCATE_ALL", "DpuSet"]
 
-UINT_MAX = 0xFFFF_FFFF
 ALLOCATE_ALL = UINT_MAX  # every free rank
 
 
@@ -51,6 +50,7 @@ class DpuSet:
     _range: range
     _kind: Literal["set", "rank", "dpu"]
     _streams: LogStreams
+    _children: dict[tuple[str, range], DpuSet]
 
     def __init__(
         self,
@@ -72,24 +72,21 @@ class DpuSet:
         else:
             wanted = None if nr_dpus in (None, ALLOCATE_ALL) else _integer("nr_dpus", nr_dpus)
             allocation = machine.allocate_dpus(wanted, options)
-        self._become(allocation, range(allocation.nr_dpus), "set", LogStreams(None, 0))
+        self.__dict__.update(_allocation=allocation, _range=range(allocation.nr_dpus), _kind="set", _children={})
         try:
-            self._streams = LogStreams(log, len(self))
+            self.__dict__.update(_streams=LogStreams(log, len(self)))
             if binary is not None:
                 self.load(binary)
         except BaseException:
             allocation.release()
             raise
 
-    def _become(
-        self, allocation: Allocation, dpus: range, kind: Literal["set", "rank", "dpu"], streams: LogStreams
-    ) -> None:
-        self.__dict__.update(_allocation=allocation, _range=dpus, _kind=kind, _streams=streams)
-
     def _child(self, dpus: range, kind: Literal["rank", "dpu"]) -> DpuSet:
-        child = object.__new__(DpuSet)
-        child._become(self._allocation, dpus, kind, self._streams)
-        return child
+        """The one set for a rank or DPU of the allocation: it serves as a dictionary key."""
+        if (kind, dpus) not in self._children:
+            child = self._children[kind, dpus] = object.__new__(DpuSet)
+            child.__dict__.update(self.__dict__, _range=dpus, _kind=kind)
+        return self._children[kind, dpus]
 
     # structure
 
@@ -164,13 +161,15 @@ class DpuSet:
         self._allocation.load(self._range, binary)
         return binary
 
-    def exec(self, log: LogTarget = None) -> tuple[LaunchResult, ...]:
+    def exec(self, log: LogTarget | Mapping[DpuSet, TextIO] = None) -> tuple[LaunchResult, ...]:
         """Run the loaded program on all DPUs and wait; then print logs where a stream is given.
 
-        log: a stream for all, or a list with one per DPU; None keeps what the set was made with.
-
+        log: a stream for all, a list with one per DPU, or a mapping from DPU sets to streams; None keeps what the set
+        was made with.
         Returns the counters of the launch. Raises NoProgramLoadedError, or DpuFaultError after all DPUs have stopped.
         """
+        if isinstance(log, Mapping):
+            log = [log.get(dpu) for dpu in self.dpus()]
         streams = self._streams.during(log, self._range)
         results = self._allocation.launch(self._range)
         for dpu, stream in streams.items():
@@ -214,13 +213,13 @@ class DpuSet:
         if to_dpu == from_dpu:
             raise ArgumentError("can only execute Host <-> DPU transfers: exactly one side is a symbol")
         host, symbol = (src, dst) if to_dpu else (dst, src)
-        rows = self._host_rows(host, writable=from_dpu)
+        rows = python_rows(host, len(self), writable=from_dpu)
         one_for_all = isinstance(rows, np.ndarray) and len(rows) == 1 < len(self)
         if from_dpu and one_for_all:
             raise ArgumentError(
                 f"one host buffer for {len(self)} DPUs: give an array [nr_dpus, ...] or a list of {len(self)} buffers"
             )
-        available = _common_length(rows)
+        available = common_length(rows)
         if size is None:
             size = available
         elif size > available:
@@ -232,34 +231,29 @@ class DpuSet:
 
     def write(self, symbol: str | DpuSymbol, rows: Rows, nbytes: int, offset: int, mode: TransferMode) -> None:
         """Checked host-to-DPU transfer of the first `nbytes` of `rows` (commands.Rows)."""
-        target = resolve(self._allocation, self._range, symbol, offset, nbytes)
-        rows = cut(rows, nbytes)
-        if nbytes:
-            command = Write(
-                dpus=self._range,
-                memory=target.memory,
-                address=target.address,
-                nbytes=nbytes,
-                rows=rows,
-                mode=mode,
-            )
-            self._allocation.transfer(command, target.name)
+        self._transfer(Write, symbol, rows, nbytes, offset, mode)
 
     def read(self, symbol: str | DpuSymbol, rows: Rows, nbytes: int, offset: int, mode: TransferMode) -> None:
         """Checked DPU-to-host transfer into the first `nbytes` of `rows` (commands.Rows)."""
+        self._transfer(Read, symbol, rows, nbytes, offset, mode)
+
+    def _transfer(
+        self,
+        command: type[Write] | type[Read],
+        symbol: str | DpuSymbol,
+        rows: Rows,
+        nbytes: int,
+        offset: int,
+        mode: TransferMode,
+    ) -> None:
         target = resolve(self._allocation, self._range, symbol, offset, nbytes)
         rows = cut(rows, nbytes)
-        check_fillable(rows)
+        if command is Read:
+            check_fillable(rows)
         if nbytes:
-            command = Read(
-                dpus=self._range,
-                memory=target.memory,
-                address=target.address,
-                nbytes=nbytes,
-                rows=rows,
-                mode=mode,
-            )
-            self._allocation.transfer(command, target.name)
+            memory, address = target.memory, target.address
+            checked = command(dpus=self._range, memory=memory, address=address, nbytes=nbytes, rows=rows, mode=mode)
+            self._allocation.transfer(checked, target.name)
 
     def prepare(self, rows: Rows) -> None:
         """Remember a host buffer per DPU for the next push; None leaves a DPU out (dpu_prepare_xfer)."""
@@ -284,22 +278,6 @@ class DpuSet:
             self.read(symbol, rows, nbytes, offset, mode)
         if afterwards == "forget":
             prepared[self._range.start : self._range.stop] = [None] * len(self)
-
-    def _host_rows(self, host: Any, *, writable: bool) -> Rows:
-        """Host bytes per DPU, or one row for all."""
-        if isinstance(host, np.ndarray) and host.ndim >= 2:
-            return rows_of(host, len(self), writable=writable)
-        if isinstance(host, list | tuple):
-            return rows_of(host, len(self), writable=writable)
-        data = host_bytes(host, writable=writable)
-        itemsize = memoryview(host).itemsize
-        if itemsize > 1:
-            elements = len(data) // itemsize
-            raise ArgumentError(
-                f"a single buffer of {elements} elements and {len(data)} bytes: the SDK would move {elements} bytes; "
-                "pass buffer.view(numpy.uint8), or an array with one row per DPU"
-            )
-        return data[None, :]
 
     # symbols as attributes
 
@@ -331,10 +309,3 @@ def _integer(name: str, value: Any) -> int:
     if not isinstance(value, int | np.integer):
         raise ArgumentError(f"{name} is an integer, not {type(value).__name__}: {value!r}")
     return int(value)
-
-
-def _common_length(rows: Rows) -> int:
-    """Bytes of every host buffer; without any, UINT_MAX as in the SDK, which no symbol has."""
-    if isinstance(rows, np.ndarray):
-        return rows.shape[1]
-    return next((len(row) for row in rows if row is not None), UINT_MAX)

@@ -19,7 +19,7 @@ __all__ = ["format_log", "read_log"]
 CONVERSION = re.compile(
     r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>(?:\.\d*)?)(?P<size>hh|h|ll|l|L|z)?(?P<kind>.)"
 )
-LONG_SIZES = ("l", "ll", "L")  # 64 bits on a DPU; everything else is an int
+SIZES = {"hh": 8, "h": 16, "l": 64, "ll": 64, "L": 64}  # bits on a DPU; without a size an int
 
 
 def read_log(allocation: Allocation, dpu: int) -> str:
@@ -66,7 +66,7 @@ def _read_words(allocation: Allocation, dpu: int, memory: Memory, address: int, 
 
 def _formatted(text: str, arguments: Iterator[int]) -> str:
     def replace(match: re.Match[str]) -> str:
-        kind, bits = match["kind"], 64 if match["size"] in LONG_SIZES else 32
+        kind, bits = match["kind"], SIZES.get(match["size"], 32)
         if kind == "%":
             return "%"
         value = next(arguments, None)

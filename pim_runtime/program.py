@@ -99,11 +99,11 @@ class DpuProgram:
 
     def barrier(self, name: str, count: int | None = None) -> Barrier:
         """Declare a barrier for `count` tasklets (C: BARRIER_INIT); None counts all tasklets of the build."""
+        if count is not None and count < 1:
+            raise LinkError(f"barrier {name!r}: a count of {count} never opens")
         symbol = self._table.declare_sync(name, count or 0)
         if count is None:
             self._tasklet_barriers.append(symbol)
-        elif count < 1:
-            raise LinkError(f"barrier {name!r}: a count of {count} never opens")
         return Barrier(symbol)
 
     def semaphore(self, name: str, count: int) -> Semaphore:

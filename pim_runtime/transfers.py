@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,21 @@ from .errors import (
 )
 from .program import DpuBinary
 
-__all__ = ["DpuSymbol", "Target", "check_fillable", "common_binary", "cut", "host_bytes", "resolve", "rows_of"]
+__all__ = [
+    "UINT_MAX",
+    "DpuSymbol",
+    "Target",
+    "check_fillable",
+    "common_binary",
+    "common_length",
+    "cut",
+    "host_bytes",
+    "python_rows",
+    "resolve",
+    "rows_of",
+]
 
+UINT_MAX = 0xFFFF_FFFF
 MRAM_BASE = 0x0800_0000  # C address of MRAM offset 0 (upmem-sdk 3.2)
 GRANULARITY_BYTES: dict[Memory, int] = {"wram": 4, "mram": 8}
 ACCESS_ERRORS = {"wram": InvalidWramAccessError, "mram": InvalidMramAccessError}
@@ -148,6 +162,31 @@ def rows_of(buffers: object, nr_dpus: int, *, writable: bool) -> Rows:
     if len(lengths) > 1:
         raise InvalidMemoryTransferError(f"host buffers of different lengths: {sorted(lengths)} bytes")
     return rows
+
+
+def python_rows(host: Any, nr_dpus: int, *, writable: bool) -> Rows:
+    """Host bytes per DPU, or one row for all, from the host side of the SDK's Python `copy` (upmem-sdk 1.6).
+
+    Raises ArgumentError for a single buffer of multi-byte elements, of which the SDK would move `len` bytes.
+    """
+    if isinstance(host, list | tuple) or (isinstance(host, np.ndarray) and host.ndim >= 2):
+        return rows_of(host, nr_dpus, writable=writable)
+    data = host_bytes(host, writable=writable)
+    itemsize = memoryview(host).itemsize
+    if itemsize > 1:
+        elements = len(data) // itemsize
+        raise ArgumentError(
+            f"a single buffer of {elements} elements and {len(data)} bytes: the SDK would move {elements} bytes; "
+            "pass buffer.view(numpy.uint8), or an array with one row per DPU"
+        )
+    return data[None, :]
+
+
+def common_length(rows: Rows) -> int:
+    """Bytes of every host buffer; without any, UINT_MAX as in the SDK, which no symbol has."""
+    if isinstance(rows, np.ndarray):
+        return rows.shape[1]
+    return next((len(row) for row in rows if row is not None), UINT_MAX)
 
 
 def check_fillable(rows: Rows) -> None:

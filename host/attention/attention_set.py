@@ -77,7 +77,7 @@ class AttentionSet:
             q_max=operand_max,
             k_max=operand_max,
             v_max=operand_max,
-            probability_bits=plans[0].probability_bits if plans else 24,
+            probability_bits=max((plan.probability_bits for plan in plans), default=24),
         )
         self.operand_max, self._plans, self.tokens = operand_max, plans, 0
         self.dpus = DpuSet(batch * heads, machine=machine, options=options)
@@ -116,11 +116,10 @@ class AttentionSet:
 
     def load_kv(self, k: Integers, v: Integers) -> None:
         """Put the context into the DPUs: k, v [batch, heads, tokens, dim], replacing what was there."""
-        tokens = k.shape[2] if k.ndim == 4 else 0
-        shape = (self.batch, self.heads, tokens, self.layout.dim)
-        self._check_operands(shape, k=k, v=v)
+        tokens = k.shape[2] if k.ndim == 4 else self.layout.max_tokens
         if not 1 <= tokens <= self.layout.max_tokens:
             raise ValueError(f"{tokens} tokens: this set was made for 1 to {self.layout.max_tokens}")
+        self._check_operands((self.batch, self.heads, tokens, self.layout.dim), k=k, v=v)
         self._write_rows(self.layout.k, k)
         self._write_rows(self.layout.v, v)
         slots = state_slots(

@@ -31,7 +31,7 @@ SAMPLE_ERROR_LIMITS = {"int8": (0.016, 0.026), "int16": (2e-4, 2e-4), "int32": (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Operands, kernel and machine. Without operands the shipped activations are used."""
     default = "(default: %(default)s)"
-    operands = parser.add_argument_group("operands", "real tensors, or made-up integers if any of --data to --len is given")
+    operands = parser.add_argument_group("operands", "real, or made-up integers if any of --data to --len is given")
     operands.add_argument("--kv", metavar="FILE.npz", help="q, k, v [layers, heads, tokens, dim] (default: the sample)")
     operands.add_argument("--batch", type=int, default=DEFAULT_BATCH, help=f"requests that decode together {default}")
     operands.add_argument("--data", choices=("ones", "random"), help="values of made-up integers (default: random)")

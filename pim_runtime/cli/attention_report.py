@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..hardware import Hardware
 from ..timeline import Row
@@ -23,13 +24,15 @@ PS_PER_US = 1_000_000
 
 
 def workload_section(workload: Workload, outcome: Outcome, arguments: argparse.Namespace) -> Section:
+    """What ran, on how many DPUs."""
     if workload.origin is not None:
         data = arguments.kv or "shipped sample: all-MiniLM-L6-v2, layers 1 and 4"
     else:
         data = "made up: all 1" if arguments.data == "ones" else f"made up: random, seed {arguments.seed}"
+    shape = f"{workload.heads} heads x {workload.tokens} tokens x {workload.dim}"
     values = (
         Value(name="operands", value=data, origin="exact"),
-        Value(name="shape", value=f"{workload.heads} heads x {workload.tokens} tokens x {workload.dim}", origin="exact"),
+        Value(name="shape", value=shape, origin="exact"),
         Value(name="decode steps", value=f"{len(workload.queries)} of batch {workload.batch}", origin="exact"),
         Value(
             name="kernel",
@@ -50,6 +53,7 @@ def _first_outputs(outcome: Outcome) -> str:
 
 
 def accuracy_section(verification: Verification, limits: tuple[float, float] | None) -> Section:
+    """The checks; `limits` are the (mean, worst) relative L2 error that quantising may cost, where they are known."""
     equal = verification.compared - verification.different
     checks = [
         Check(
@@ -68,14 +72,7 @@ def accuracy_section(verification: Verification, limits: tuple[float, float] | N
             rows.append((name, float(errors.mean()), float(errors.max()), agreement.worst_share_of_bound))
             checks.append(_bound_check(name, agreement))
     if limits is not None and verification.real is not None:
-        errors = np.array(verification.real.relative_l2)
-        checks.append(
-            Check(
-                name="quantisation error of the sample",
-                passed=bool(errors.mean() <= limits[0] and errors.max() <= limits[1]),
-                detail=f"mean {errors.mean():.2e} (limit {limits[0]:g}), worst {errors.max():.2e} (limit {limits[1]:g})",
-            )
-        )
+        checks.append(_quantisation_check(np.array(verification.real.relative_l2), *limits))
     columns = (
         Column(name="against"),
         Column(name="relative L2, mean over heads", origin="exact"),
@@ -86,12 +83,22 @@ def accuracy_section(verification: Verification, limits: tuple[float, float] | N
     return Section(title="Accuracy", tables=tables, checks=tuple(checks))
 
 
+def _quantisation_check(errors: NDArray[np.float64], mean_limit: float, worst_limit: float) -> Check:
+    mean, worst = float(errors.mean()), float(errors.max())
+    return Check(
+        name="quantisation error of the sample",
+        passed=mean <= mean_limit and worst <= worst_limit,
+        detail=f"mean {mean:.2e} (limit {mean_limit:g}), worst {worst:.2e} (limit {worst_limit:g})",
+    )
+
+
 def _bound_check(name: str, agreement: Agreement) -> Check:
     share = agreement.worst_share_of_bound
     return Check(name=f"within the proven bound: {name}", passed=share <= 1, detail=f"worst error is {share:.3g} of it")
 
 
 def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Section:
+    """Modelled time of a mean decode step, by part and reason."""
     rows = outcome.timeline.rows[outcome.decode_rows :]
     steps = len(workload.queries)
     table = []
@@ -106,11 +113,12 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
         Column(name="host bytes per step", unit="B", origin="exact"),
         Column(name="of which, in us", origin="modelled"),
     )
-    notes = (
+    note = (
         f"Modelled on profile {hardware.name}. The kernel's instruction counts are stated by its author from the"
-        " published compiled code, multiplies averaged over the data (host/attention/instruction_counts.py).",
+        " published compiled code, multiplies averaged over the data (host/attention/instruction_counts.py)."
     )
-    return Section(title="Time on hardware", tables=(Table(title="Decode step", columns=columns, rows=tuple(table)),), notes=notes)
+    step = Table(title="Decode step", columns=columns, rows=tuple(table))
+    return Section(title="Time on hardware", tables=(step,), notes=(note,))
 
 
 def _us(rows: list[Row]) -> float:
@@ -126,13 +134,18 @@ def _parts(rows: list[Row], steps: int) -> str:
 
 
 def emulation_section(workload: Workload, outcome: Outcome, arguments: argparse.Namespace) -> Section:
+    """Wall time of the emulation on this computer."""
     kv_bytes = workload.k.nbytes + workload.v.nbytes
     gb_per_s = kv_bytes * len(workload.queries) / outcome.decode_seconds / 1e9
     values = (
         Value(name="engine", value=arguments.engine, origin="exact"),
-        Value(name="program load", value=outcome.load_seconds, origin="measured here", unit="s", source="with compilation, or from the cache"),
-        Value(name="K and V into the DPUs", value=outcome.fill_seconds, origin="measured here", unit="s"),
-        Value(name="decode steps", value=outcome.decode_seconds, origin="measured here", unit="s"),
-        Value(name="K and V read by the kernels", value=gb_per_s, origin="measured here", unit="GB/s"),
+        _measured("program load", outcome.load_seconds, "s", "with compilation, or from the cache"),
+        _measured("K and V into the DPUs", outcome.fill_seconds, "s"),
+        _measured("decode steps", outcome.decode_seconds, "s"),
+        _measured("K and V read by the kernels", gb_per_s, "GB/s"),
     )
     return Section(title="Emulation", values=values)
+
+
+def _measured(name: str, value: float, unit: str, source: str = "") -> Value:
+    return Value(name=name, value=value, origin="measured here", unit=unit, source=source)

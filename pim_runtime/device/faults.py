@@ -78,7 +78,8 @@ _SENTENCES = {
     FaultCode.PERFCOUNTER: "perfcounter_config({0}): this chip counts cycles or instructions, not both",
     FaultCode.FLOAT: "DPU kernels are integer-only, but a floating-point or other non-integer value was stored. Use"
     " integer arithmetic (// or a shift)",
-    FaultCode.DEADLOCK: "deadlock: no tasklet can run, and on hardware the DPU would never stop",
+    FaultCode.DEADLOCK: "deadlock: no tasklet can run, and on hardware the DPU would never stop. A barrier"
+    " that a fault left half full stays so until the next load",
     FaultCode.INTERNAL: "the kernel raised an exception of its own",
 }
 

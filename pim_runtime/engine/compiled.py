@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device.run_record import DPU
+from ..errors import KernelError
 from ..program import DpuBinary
 from .faults import Fault, read_fault
 from .protocol import Addresses
@@ -19,6 +20,11 @@ class CompiledEngine:
     def prepare(self, binary: DpuBinary) -> None:
         from ..compiler.driver import load_driver
 
+        if binary.closure.debugs:
+            raise KernelError(
+                f"the kernel of {binary.name!r} calls print() or breakpoint(), which only CPython can run: use "
+                "EngineOptions(engine='interpreted'), or printf(t, ...)"
+            )
         load_driver(binary.closure)
 
     def run(

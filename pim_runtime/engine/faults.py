@@ -99,14 +99,18 @@ def _waits(record: NDArray[np.int64], nr_tasklets: int, files: Mapping[int, str]
         if state > RUNNABLE:
             waiting[state, int(record[SITES + tasklet])].append(tasklet)
     lines = [
-        f"tasklets {format_ranges(tasklets)} wait for {PRIMITIVES[state >> 32].format(state & OPERAND)}"
+        f"{_named(tasklets)} for {PRIMITIVES[state >> 32].format(state & OPERAND)}"
         f" at {place_text(files.get(site >> 32, ''), site & OPERAND)}"
         for (state, site), tasklets in waiting.items()
     ]
     finished = [tasklet for tasklet in range(nr_tasklets) if record[STATES + tasklet] < RUNNABLE]
     if finished:
-        lines.append(f"tasklets {format_ranges(finished)} have finished")
+        lines.append(f"finished: {format_ranges(finished)}")
     return "; ".join(lines)
+
+
+def _named(tasklets: list[int]) -> str:
+    return f"tasklet {tasklets[0]} waits" if len(tasklets) == 1 else f"tasklets {format_ranges(tasklets)} wait"
 
 
 def report(faults: Iterable[Fault], nr_dpus: int, *, dpus_per_rank: int, dpus_per_chip: int) -> str:

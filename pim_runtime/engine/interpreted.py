@@ -1,7 +1,7 @@
 """The interpreted engine: the kernel's own Python source, in CPython, on the same memory.
 
-`pdb` and `print` work inside kernels. With `tasklet_order="random"` the runnable tasklets are resumed in a seeded
-random order, which exposes kernels that only work in the cyclic one.
+`breakpoint()` and `print()` work inside kernels. With `tasklet_order="random"` the runnable tasklets are resumed in a
+seeded random order, which exposes kernels that only work in the cyclic one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import ctypes
 import inspect
 import random
 from collections.abc import Iterator
-from types import FunctionType, TracebackType
+from types import FrameType, FunctionType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..device.faults import FaultCode, raise_fault
-from ..device.run_record import FAULT_SITE, PHASE, SITES, TASKLET
+from ..device.run_record import FAULT_CODE, FAULT_SITE, PHASE, SITES, TASKLET
 from ..device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
 from ..device.tasklet import Tasklet
 from ..language.closure import file_key
@@ -45,7 +45,7 @@ class InterpretedEngine:
             try:
                 self._run_dpu(binary, dpu, addresses, record)
             except Exception as error:  # a fault, or what the kernel raised
-                record[FAULT_SITE] = record[FAULT_SITE] or _site(error.__traceback__, binary.closure.functions)
+                record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), binary.closure.functions)
                 faults.append(read_fault(record, dpu, binary.nr_tasklets, error, binary.closure.files))
         return faults
 
@@ -91,14 +91,24 @@ def _steps(kernel: FunctionType, t: Tasklet) -> Iterator[int]:
         kernel(t)
 
 
-def _site(trace: TracebackType | None, functions: tuple[FunctionType, ...]) -> int:
-    """The innermost place inside the kernel or its helpers."""
-    codes, site = {function.__code__ for function in functions}, 0
+def _site(error: Exception, code: int, functions: tuple[FunctionType, ...]) -> int:
+    """The innermost place inside the kernel or its helpers, as compiled code reports it.
+
+    An element access knows its place; everything else is placed in the innermost function that has a tasklet.
+    """
+    codes = {function.__code__ for function in functions}
+    site, trace = 0, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code in codes:
-            site = file_key(trace.tb_frame.f_code.co_filename) << 32 | trace.tb_lineno
+        frame = trace.tb_frame
+        if frame.f_code in codes and (code == FaultCode.WRAM_INDEX or _has_tasklet(frame)):
+            site = file_key(frame.f_code.co_filename) << 32 | trace.tb_lineno
         trace = trace.tb_next
     return site
+
+
+def _has_tasklet(frame: FrameType) -> bool:
+    arguments = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    return any(isinstance(frame.f_locals.get(name), Tasklet) for name in arguments)
 
 
 def _site_of_generator(steps: Iterator[int]) -> int:

@@ -18,10 +18,11 @@ __all__ = ["Addresses", "Engine", "EngineOptions"]
 class EngineOptions:
     """How kernels run.
 
-    engine: "compiled" by numba, or "interpreted" by CPython (pdb and print work).             Default: "compiled".
+    engine: "compiled" by numba, or "interpreted" by CPython, where breakpoint() and print() work.
+        Default: "compiled".
     tasklet_order: "cyclic", or "random" from `seed` to expose kernels that depend on the order; needs the interpreted
-        engine.                                                                                Default: "cyclic".
-    seed: of the random tasklet order.                                                         Default: 0.
+        engine. Default: "cyclic".
+    seed: of the random tasklet order. Default: 0.
     threads: host threads that run DPUs, None for one per CPU; the interpreted engine uses one. Default: None.
     """
 

@@ -30,18 +30,25 @@ from .syntax import check_syntax
 __all__ = ["Closure", "close_over", "file_key"]
 
 Placed = Symbol | Barrier | Semaphore
-BUILTINS = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
+BUILTINS = ("abs", "bool", "int", "len", "max", "min", "range")
+DEBUGGING = ("breakpoint", "print")  # for the interpreted engine
 
 
 @dataclass(frozen=True, eq=False)
 class Closure:
-    """A kernel with all it refers to. `facts` decide its compiled form: texts, and symbols that are addresses."""
+    """A kernel with all it refers to.
+
+    facts: what decides its compiled form: texts, and symbols that stand for an address.
+    formats: printf formats by their key in a log. prints: whether it calls printf at all.
+    debugs: whether it calls print() or breakpoint(), which only CPython can run.
+    """
 
     kernel: FunctionType
     functions: tuple[FunctionType, ...]
     facts: tuple[str | Placed, ...]
     formats: Mapping[int, str]
     prints: bool
+    debugs: bool
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -76,6 +83,7 @@ def close_over(kernel: FunctionType) -> Closure:
         facts=tuple(walk.facts),
         formats={format_key(text): text for text in walk.strings} if walk.prints else {},
         prints=walk.prints,
+        debugs=walk.debugs,
     )
 
 
@@ -84,7 +92,7 @@ class _Walk:
         self.functions: list[FunctionType] = []
         self.facts: list[str | Placed] = []
         self.strings: set[str] = set()
-        self.prints = False
+        self.prints = self.debugs = False
 
     def visit(self, function: FunctionType) -> None:
         if function in self.functions:
@@ -102,7 +110,7 @@ class _Walk:
         if isinstance(value, DpuFunction):
             check_syntax(value.function, blocking=False)
             self.visit(value.function)
-            return f"dpu_function {value.function.__qualname__}"
+            return f"dpu_function {self.functions.index(value.function)}"  # by position: names may repeat
         if isinstance(value, Placed):
             return value
         if isinstance(value, Mutex | IntegerType) or type(value) in (int, bool) or value is None:
@@ -113,7 +121,8 @@ class _Walk:
             self.prints = True
         if getattr(value, "__dpu_library__", False) or value is printf or value is wram_view or value is device:
             return f"device library {name}"
-        if name in BUILTINS and value is getattr(builtins, name):
+        if name in BUILTINS + DEBUGGING and value is getattr(builtins, name):
+            self.debugs |= name in DEBUGGING
             return "builtin"
         raise KernelError(_refusal(function, name, value))
 
@@ -138,10 +147,10 @@ def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _refusal(function: FunctionType, name: str, value: Any) -> str:
-    code = function.__code__
-    lines = (step for step in dis.get_instructions(code) if step.argval == name)
-    line = next((_line(step) for step in lines if _line(step)), code.co_firstlineno)
-    if value is NameError:
+    line, column = _place(function.__code__, name)
+    if name.startswith("@"):
+        reason, mend = "pytest rewrote this module's assert statements", "use assert_that(t, condition)"
+    elif value is NameError:
         reason, mend = f"`{name}` is not defined", ""
     elif isinstance(value, FunctionType):
         reason, mend = f"`{name}` is an ordinary Python function", "mark it @dpu_function to call it from a kernel"
@@ -152,9 +161,16 @@ def _refusal(function: FunctionType, name: str, value: Any) -> str:
     else:
         reason = f"a kernel cannot use `{name}`, a {type(value).__name__}"
         mend = "kernels see integers, symbols, pim_runtime.device and @dpu_function helpers"
-    return point_at(reason, code.co_filename, line or 0, mend=mend)
+    return point_at(reason, function.__code__.co_filename, line, column=column, width=len(name), mend=mend)
 
 
-def _line(step: dis.Instruction) -> int | None:
-    position = step.positions if hasattr(step, "positions") else None  # Python 3.11
-    return position.lineno if position else step.starts_line
+def _place(code: CodeType, name: str) -> tuple[int, int | None]:
+    """Line and column where a name is used first; the column only where Python records it (3.11)."""
+    for step in dis.get_instructions(code):
+        if step.argval == name:
+            position = getattr(step, "positions", None)
+            if position is not None and position.lineno:
+                return position.lineno, position.col_offset
+            if position is None and step.starts_line:
+                return int(step.starts_line), None
+    return code.co_firstlineno, None

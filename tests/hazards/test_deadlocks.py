@@ -95,26 +95,26 @@ DEADLOCKS = {
     # name: (what, broken amount, mended amount, tasklet, line, waits)
     "mutex held at exit": (
         HOLD, 0, 9, 1, "yield mutex_lock(t, lock)\n        if",
-        ["tasklets 1-2 wait for mutex bit 200", "tasklets 0, 3 have finished"]),
-    "mutex locked twice": (LOCK_TWICE, 1, 0, 3, "# again", ["tasklets 3 wait for mutex bit 200", "tasklets 0-2 have"]),
+        ["tasklets 1-2 wait for mutex bit 200", "finished: 0, 3"]),
+    "mutex locked twice": (LOCK_TWICE, 1, 0, 3, "# again", ["tasklet 3 waits for mutex bit 200", "finished: 0-2"]),
     "semaphore one short": (
         STARVE, 3, 4, 3, "sem_take",
-        ["tasklets 3 wait for semaphore at WRAM {units:#x}", "tasklets 0-2 have finished"]),
+        ["tasklet 3 waits for semaphore at WRAM {units:#x}", "finished: 0-2"]),
     "semaphore without units": (STARVE, 0, 4, 0, "sem_take", ["tasklets 0-3 wait for semaphore at WRAM {units:#x}"]),
     "barrier that one tasklet skips": (
         MEET, 3, 4, 0, "barrier_wait(t, everyone)",
-        ["tasklets 0-2 wait for barrier at WRAM {everyone:#x}", "tasklets 3 have finished"]),
+        ["tasklets 0-2 wait for barrier at WRAM {everyone:#x}", "finished: 3"]),
     "barrier for five tasklets of four": (
         CROWD, 0, 1, 0, "barrier_wait(t, crowd)", ["tasklets 0-3 wait for barrier at WRAM {crowd:#x}"]),
     "handshake with a silent tasklet": (
         WAIT_ALONE, 1, 3, 2, "handshake_wait_for(t, n)",
-        ["tasklets 2 wait for tasklet 1 to notify", "tasklets 3 wait for somebody who waits for it"]),
+        ["tasklet 2 waits for tasklet 1 to notify", "tasklet 3 waits for somebody who waits for it"]),
     "notify without a listener": (
         NOTIFY_ALONE, 9, 3, 1, "# who listens?",
-        ["tasklets 1 wait for somebody who waits for it", "tasklets 0, 2-3 have finished"]),
+        ["tasklet 1 waits for somebody who waits for it", "finished: 0, 2-3"]),
     "two primitives in a circle": (
         WAIT_FOR_EACH_OTHER, 0, 1, 0, "# first",
-        ["tasklets 0 wait for tasklet 1 to notify", "tasklets 1 wait for mutex bit 200", "tasklets 2-3 have finished"]),
+        ["tasklet 0 waits for tasklet 1 to notify", "tasklet 1 waits for mutex bit 200", "finished: 2-3"]),
 }  # fmt: skip
 
 

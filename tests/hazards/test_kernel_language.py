@@ -6,6 +6,7 @@ Every case is a broken kernel and its corrected twin, which runs in the interpre
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +35,13 @@ class Case:
     mend: str
 
 
-def case(*, reason, line, under=None, mend=""):
-    """Add the decorated function to CASES. `under`: by default the first character of the line."""
+def case(*, reason, line, under=None, name=None, mend=""):
+    """Add the decorated function to CASES. `under`: by default the first character of the line.
+
+    `name`: what the caret is under where Python records columns, from 3.11 on.
+    """
+    if name is not None and sys.version_info >= (3, 11):
+        under = name
 
     def add(define):
         CASES.append(Case(define=define, reason=reason, line=line, under=under or line[0], mend=mend))
@@ -124,7 +130,7 @@ def float_cast(total, values, done):
 
 @case(
     reason="a kernel cannot use module `math`",
-    line="total.store(t, math.isqrt(values.load(t)))",
+    line="total.store(t, math.isqrt(values.load(t)))", name="math",
     mend="import what it needs from pim_runtime.device",
 )
 def math_module(total, values, done):
@@ -142,7 +148,7 @@ def math_module(total, values, done):
 
 @case(
     reason="a kernel cannot use module `np`",
-    line="total.store(t, np.mean(values.array(t)))",
+    line="total.store(t, np.mean(values.array(t)))", name="np",
     mend="import what it needs from pim_runtime.device",
 )
 def numpy_mean(total, values, done):
@@ -158,7 +164,7 @@ def numpy_mean(total, values, done):
     return broken, mended
 
 
-@case(reason="DPU kernels are integer-only, but `SCALE` is float", line="total.store(t, me(t) * SCALE)", mend=SCALING)
+@case(reason="DPU kernels are integer-only, but `SCALE` is float", line="total.store(t, me(t) * SCALE)", name="SCALE", mend=SCALING)
 def float_global(total, values, done):
     def broken(t):
         total.store(t, me(t) * SCALE)
@@ -195,7 +201,7 @@ def list_display(total, values, done):
     return broken, mended
 
 
-@case(reason="a kernel cannot use `TABLE`, a list", line="total.store(t, TABLE[me(t)])", mend=NAMES)
+@case(reason="a kernel cannot use `TABLE`, a list", line="total.store(t, TABLE[me(t)])", name="TABLE", mend=NAMES)
 def list_global(total, values, done):
     def broken(t):
         total.store(t, TABLE[me(t)])
@@ -273,7 +279,7 @@ def slice_of_a_view(total, values, done):
 
 @case(
     reason="`twice` is an ordinary Python function",
-    line="total.store(t, twice(me(t)))",
+    line="total.store(t, twice(me(t)))", name="twice",
     mend="mark it @dpu_function to call it from a kernel",
 )
 def ordinary_function(total, values, done):
@@ -286,7 +292,7 @@ def ordinary_function(total, values, done):
     return broken, mended
 
 
-@case(reason="`valeus` is not defined", line="total.store(t, valeus.load(t))")
+@case(reason="`valeus` is not defined", line="total.store(t, valeus.load(t))", name="valeus")
 def undefined_name(total, values, done):
     def broken(t):
         total.store(t, valeus.load(t))  # noqa: F821
@@ -297,7 +303,7 @@ def undefined_name(total, values, done):
     return broken, mended
 
 
-@case(reason="a kernel cannot use `sum`, a builtin_function_or_method", line="total.store(t, sum(ENTRIES))", mend=NAMES)
+@case(reason="a kernel cannot use `sum`, a builtin_function_or_method", line="total.store(t, sum(ENTRIES))", name="sum", mend=NAMES)
 def builtin_without_counterpart(total, values, done):
     def broken(t):
         total.store(t, sum(ENTRIES))
