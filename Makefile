@@ -23,7 +23,8 @@ lint: $(INSTALLED)
 	$(VENV)/bin/lint-imports
 
 bench: $(INSTALLED)
-	$(VENV)/bin/pytest benchmarks --benchmark-enable
+	$(VENV)/bin/python -m benchmarks.whole_machine
+	$(VENV)/bin/python -m benchmarks.attention_bandwidth
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks

@@ -63,8 +63,6 @@ class AttentionSet:
             raise ValueError(f"{nr_tasklets} tasklets: attention needs a master and at least one worker, 2 to 24")
         if (norm == "softmax") != bool(plans) or len(plans) not in (0, 1, heads):
             raise ValueError(f"{len(plans)} softmax plans for {heads} heads with norm {norm!r}")
-        if norm == "softmax" and acc == "wrap":
-            raise ValueError("softmax has no wrapping form: use acc='wide'")
         self.batch, self.heads, self.norm, self.acc = batch, heads, norm, acc
         self.dtype = operand_dtype(dtype)
         self.kind = as_integer_type(self.dtype)

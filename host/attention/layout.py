@@ -57,7 +57,7 @@ def plan_layout(
     if (MAX_WORKERS + 1) * per_tasklet + output_bytes > WRAM_FOR_BUFFERS:
         raise CapacityError(
             f"{dim} {kind} elements per row need {per_tasklet} bytes of WRAM buffers per tasklet; 24 tasklets have "
-            f"{WRAM_FOR_BUFFERS // 24} each: use fewer dimensions per DPU or a narrower type",
+            f"{(WRAM_FOR_BUFFERS - output_bytes) // 24} each: use fewer dimensions per DPU or a narrower type",
             0,
         )
     score_bytes = score_kind(kind, acc).itemsize

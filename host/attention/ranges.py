@@ -135,6 +135,8 @@ def _check_shape(norm: Norm, acc: Accumulation, dim: int, max_tokens: int, proba
         raise ValueError(f'norm = {norm!r}: choose "div_d" or "softmax".')
     if acc not in ("wrap", "wide"):
         raise ValueError(f'acc = {acc!r}: choose "wrap" or "wide".')
+    if norm == "softmax" and acc == "wrap":
+        raise ValueError('softmax has no wrapping form: choose acc="wide".')
     if dim < 1 or max_tokens < 1:
         raise ValueError(f"attention over {max_tokens} tokens x {dim} dimensions: both must be at least 1.")
     if not 1 <= probability_bits <= PROBABILITY_BITS_MAX:
