@@ -6,8 +6,13 @@ Compiled kernels go to the cache folder of the run (PIM_CACHE_DIR or the user's 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pim_runtime import DpuSet, EngineOptions, Machine, load_profile
+
+# Whether a test passes must not depend on how busy the computer is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.resources
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -78,7 +79,7 @@ def _read(file: IO[bytes], *, name: str) -> RealOperands:
     try:
         archive = np.load(file, allow_pickle=False)
         arrays = {key: archive[key] for key in archive} if isinstance(archive, np.lib.npyio.NpzFile) else {}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{name} cannot be read as an .npz archive of numbers ({error}): write it with "
                          "numpy.savez(path, q=q, k=k, v=v).") from error
     missing = [key for key in ("q", "k", "v") if key not in arrays]

@@ -87,6 +87,8 @@ def _workload(arguments: argparse.Namespace) -> Workload:
     for name, value in {"batch": arguments.batch, **shape}.items():
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value}: at least 1")
+    if arguments.seed < 0:
+        raise ValueError(f"--seed {arguments.seed}: at least 0")
     if arguments.data is None and all(value is None for value in shape.values()):
         real = shipped_operands() if arguments.kv is None else load_operands(arguments.kv)
         return real_workload(

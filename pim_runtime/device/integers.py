@@ -3,6 +3,9 @@
 A value inside a kernel is a signed 64-bit integer, in both engines. A cast `int16(x)` wraps it to the type's range; a
 load from a view extends, a store truncates, as in C. The bit pattern of a `uint64` is carried as a signed number: use
 `device.arith` where its order, quotient or right shift matters.
+
+As in C, a result that does not fit 64 bits and a shift by a negative number or more than 63 are undefined: the engines
+may differ. `device.arith` defines them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Attention leaves the same bits with every number of tasklets, host threads and DPUs, in both engines and any order."""
+"""Attention leaves the same bits with every number of tasklets and host threads, in both engines and in any order."""
 
 from __future__ import annotations
 
