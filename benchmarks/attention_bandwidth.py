@@ -69,16 +69,19 @@ def measure(
         batch=1, heads=1, tokens=TOKENS, dim=DIM, dtype=dtype, norm=arguments.norm, acc="wide", data="random", seed=0
     )
     shape = (1, arguments.dpus, TOKENS, DIM)  # every DPU gets its own copy of the same rows
-    with AttentionSet(
-        batch=1,
-        heads=arguments.dpus,
-        dim=DIM,
-        max_tokens=TOKENS,
-        dtype=dtype,
-        norm=arguments.norm,
-        operand_max=one.limit,
-        plans=one.plans,
-    ) as attention, ThreadPoolExecutor(threads) as pool:
+    with (
+        AttentionSet(
+            batch=1,
+            heads=arguments.dpus,
+            dim=DIM,
+            max_tokens=TOKENS,
+            dtype=dtype,
+            norm=arguments.norm,
+            operand_max=one.limit,
+            plans=one.plans,
+        ) as attention,
+        ThreadPoolExecutor(threads) as pool,
+    ):
         attention.load_kv(np.broadcast_to(one.k, shape), np.broadcast_to(one.v, shape))
         attention.push_q(np.ascontiguousarray(np.broadcast_to(one.queries[0], (1, arguments.dpus, DIM))))
         parts = np.array_split(stream, threads)

@@ -83,9 +83,7 @@ def _report(figures: dict[str, float]) -> Report:
     )
     checks = (
         Check(name=f"under {TIME_LIMIT_S:g} s", passed=seconds < TIME_LIMIT_S, detail=f"{seconds:.2f} s"),
-        Check(
-            name=f"under {MEMORY_LIMIT_MIB} MiB", passed=peak_mib < MEMORY_LIMIT_MIB, detail=f"{peak_mib:.0f} MiB"
-        ),
+        Check(name=f"under {MEMORY_LIMIT_MIB} MiB", passed=peak_mib < MEMORY_LIMIT_MIB, detail=f"{peak_mib:.0f} MiB"),
     )
     return Report(title="Whole machine", sections=(Section(title="Trivial kernel", values=values, checks=checks),))
 

@@ -66,18 +66,20 @@ class Argument(IntEnum):
     SCORE_SLOTS = 10  # instruction slots that the host states per score, weight and weighted row
     NORM_SLOTS = 11
     SUM_SLOTS = 12
-    MULTIPLIER = 13  # of the softmax plan (host.attention.softmax_plan)
-    SHIFT = 14
-    PRE_SHIFT = 15
-    MAX_DIFFERENCE = 16
-    PROBABILITY_BITS = 17
+    MERGE_SLOTS = 13  # and per partial output that the master adds
+    MULTIPLIER = 14  # of the softmax plan (host.attention.softmax_plan)
+    SHIFT = 15
+    PRE_SHIFT = 16
+    MAX_DIFFERENCE = 17
+    PROBABILITY_BITS = 18
 
 
 DIM, TOKENS, ROW_BYTES = int(Argument.DIM), int(Argument.TOKENS), int(Argument.ROW_BYTES)
 Q, K, V = int(Argument.Q), int(Argument.K), int(Argument.V)
 SCORES, PARTIALS = int(Argument.SCORES), int(Argument.PARTIALS)
 OUTPUT, OUTPUT_BYTES = int(Argument.OUTPUT), int(Argument.OUTPUT_BYTES)
-SCORE_SLOTS, NORM_SLOTS, SUM_SLOTS = int(Argument.SCORE_SLOTS), int(Argument.NORM_SLOTS), int(Argument.SUM_SLOTS)
+SCORE_SLOTS, NORM_SLOTS = int(Argument.SCORE_SLOTS), int(Argument.NORM_SLOTS)
+SUM_SLOTS, MERGE_SLOTS = int(Argument.SUM_SLOTS), int(Argument.MERGE_SLOTS)
 MULTIPLIER, SHIFT, PRE_SHIFT = int(Argument.MULTIPLIER), int(Argument.SHIFT), int(Argument.PRE_SHIFT)
 MAX_DIFFERENCE, PROBABILITY_BITS = int(Argument.MAX_DIFFERENCE), int(Argument.PROBABILITY_BITS)
 
@@ -111,7 +113,7 @@ def output_length(dim: int, norm: Norm) -> int:
 def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuProgram:
     """The program for operands of type `kind`.
 
-    Host variables: `arguments` int64 [18] and, for softmax, `exp2_table` uint32 [257]. The output at Argument.OUTPUT is
+    Host variables: `arguments` int64 [19] and, for softmax, `exp2_table` uint32 [257]. The output at Argument.OUTPUT is
     [dim] of the operands' type when acc="wrap", else int64. Softmax outputs are sums of weights times V, still to be
     divided by the sum of weights; behind them stand the largest score and that sum, so the output is int64 [dim + 2].
     """
@@ -160,7 +162,7 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
             clear(total)
             for other in range(workers):
                 mram_read(t, a[PARTIALS] + other * a[OUTPUT_BYTES], part, a[OUTPUT_BYTES])
-                charge(t, a[SUM_SLOTS])
+                charge(t, a[MERGE_SLOTS])
                 add_scaled(total.window(0, dim), 1, part.window(0, dim))
             finish(t, workers, total)
             mram_write(t, total, a[OUTPUT], a[OUTPUT_BYTES])
@@ -304,9 +306,7 @@ def add_scaled_2(total: View, w0: int, r0: View, w1: int, r1: View) -> None:
 
 
 @dpu_function
-def add_scaled_4(
-    total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View
-) -> None:
+def add_scaled_4(total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View) -> None:
     """total += w0 * r0 + w1 * r1 + w2 * r2 + w3 * r3: one pass over `total` for four rows."""
     for i in range(len(total)):
         total[i] = total[i] + (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])

@@ -1,8 +1,8 @@
 """An emulator of the UPMEM processing-in-memory machine: host API, DPU kernels in Python, and a clock.
 
-    from pim_runtime import DpuProgram, DpuSet          the Pythonic surface
-    from pim_runtime.api import dpu_alloc, dpu_launch   the SDK's C names
-    from pim_runtime.device import *                    what kernels call
+from pim_runtime import DpuProgram, DpuSet          the Pythonic surface
+from pim_runtime.api import dpu_alloc, dpu_launch   the SDK's C names
+from pim_runtime.device import *                    what kernels call
 """
 
 from __future__ import annotations

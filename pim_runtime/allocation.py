@@ -144,9 +144,7 @@ class Allocation:
     def _raise_faults(self, faults: list[Fault], nr_dpus: int) -> None:
         if faults:
             geometry = self.hardware.geometry
-            text = report(
-                faults, nr_dpus, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip
-            )
+            text = report(faults, nr_dpus, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip)
             raise DpuFaultError(text, faults)
 
 

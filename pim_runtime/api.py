@@ -137,9 +137,7 @@ def dpu_copy_to(
     dpu_set.write(symbol, data, nbytes, offset, mode)
 
 
-def dpu_copy_from(
-    dpu: DpuSet, symbol: str | DpuSymbol, offset: int, target: object, length: int | None = None
-) -> None:
+def dpu_copy_from(dpu: DpuSet, symbol: str | DpuSymbol, offset: int, target: object, length: int | None = None) -> None:
     """Copy `length` bytes (default: as many as the buffer holds) from one DPU to a writable host buffer.
 
     Raises InvalidDpuSetError for a set or rank, even one with a single DPU.

@@ -53,14 +53,20 @@ class LaunchCounters:
     def __post_init__(self) -> None:
         for name, array in (("rows", self.rows), ("barriers", self.barriers)):
             if array.dtype != np.int64:
-                raise TypeError(f"LaunchCounters.{name} has dtype {array.dtype}, but counters are int64: "
-                                f"use {name}.astype(np.int64)")
+                raise TypeError(
+                    f"LaunchCounters.{name} has dtype {array.dtype}, but counters are int64: "
+                    f"use {name}.astype(np.int64)"
+                )
         if self.rows.ndim != 4 or self.rows.shape[3] != NR_COUNTERS or 0 in self.rows.shape:
-            raise ValueError(f"LaunchCounters.rows has shape {self.rows.shape}, but must be [nr_dpus, nr_phases, "
-                             f"nr_tasklets, {NR_COUNTERS}] with at least one of each: one row per tasklet and phase")
+            raise ValueError(
+                f"LaunchCounters.rows has shape {self.rows.shape}, but must be [nr_dpus, nr_phases, "
+                f"nr_tasklets, {NR_COUNTERS}] with at least one of each: one row per tasklet and phase"
+            )
         if self.barriers.shape != self.rows.shape[:1]:
-            raise ValueError(f"LaunchCounters.barriers has shape {self.barriers.shape}, but rows has "
-                             f"{self.nr_dpus} DPUs: give one count per DPU")
+            raise ValueError(
+                f"LaunchCounters.barriers has shape {self.barriers.shape}, but rows has "
+                f"{self.nr_dpus} DPUs: give one count per DPU"
+            )
 
     @property
     def nr_dpus(self) -> int:

@@ -23,8 +23,23 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["TICKS_PER_CYCLE", "Dma", "DmaLine", "Dpu", "Geometry", "Hardware", "HostLink", "Launch", "Pipeline",
-           "Power", "Quantity", "Sync", "Transfer", "available_profiles", "load_profile"]
+__all__ = [
+    "TICKS_PER_CYCLE",
+    "Dma",
+    "DmaLine",
+    "Dpu",
+    "Geometry",
+    "Hardware",
+    "HostLink",
+    "Launch",
+    "Pipeline",
+    "Power",
+    "Quantity",
+    "Sync",
+    "Transfer",
+    "available_profiles",
+    "load_profile",
+]
 
 TICKS_PER_CYCLE = 10_000
 """A tick is the finest part of a cycle that a profile may state, so that sums of cycles are exact integers of ticks."""
@@ -187,8 +202,13 @@ class Hardware:
         for key, raw in values.items():
             if key not in rules:
                 raise _unknown_key(file, key, rules)
-            quantities[key] = Quantity(key=key, value=checked_value(rules[key], file=file, key=key, raw=raw),
-                                       unit=rules[key].unit, provenance="assumed", source="set by the user")
+            quantities[key] = Quantity(
+                key=key,
+                value=checked_value(rules[key], file=file, key=key, raw=raw),
+                unit=rules[key].unit,
+                provenance="assumed",
+                source="set by the user",
+            )
         return _hardware(self.name, file, quantities)
 
 
@@ -208,8 +228,10 @@ def load_profile(name_or_path: str | Path) -> Hardware:
     elif str(name_or_path) in available_profiles():
         name, file, read = str(name_or_path), f"{name_or_path}.toml", (_shipped() / f"{name_or_path}.toml").read_text
     else:
-        raise ProfileError(f"no hardware profile {str(name_or_path)!r}. Use one of {', '.join(available_profiles())}, "
-                           f"or the path of a .toml file.")
+        raise ProfileError(
+            f"no hardware profile {str(name_or_path)!r}. Use one of {', '.join(available_profiles())}, "
+            f"or the path of a .toml file."
+        )
     try:
         tree = tomllib.loads(read(encoding="utf-8"), parse_float=Decimal)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -218,10 +240,15 @@ def load_profile(name_or_path: str | Path) -> Hardware:
     entries = dict(_entries(tree, file, rules))
     missing = [key for key in rules if key not in entries]
     if missing:
-        raise ProfileError(f"{file}, {missing[0]}: is missing ({len(missing)} missing in all), and a profile "
-                           f"states every value. Add the table [{missing[0]}].")
-    return _hardware(name, file, {key: quantity_from_entry(rule, file=file, key=key, entry=entries[key])
-                                  for key, rule in rules.items()})
+        raise ProfileError(
+            f"{file}, {missing[0]}: is missing ({len(missing)} missing in all), and a profile "
+            f"states every value. Add the table [{missing[0]}]."
+        )
+    return _hardware(
+        name,
+        file,
+        {key: quantity_from_entry(rule, file=file, key=key, entry=entries[key]) for key, rule in rules.items()},
+    )
 
 
 def _shipped() -> Any:
@@ -237,8 +264,9 @@ def _rules(record: Any, prefix: str = "") -> Iterator[tuple[str, Rule]]:
             yield f"{prefix}{name}", hint.__metadata__[0]
 
 
-def _entries(table: Mapping[str, object], file: str, rules: Mapping[str, Rule],
-             prefix: str = "") -> Iterator[tuple[str, object]]:
+def _entries(
+    table: Mapping[str, object], file: str, rules: Mapping[str, Rule], prefix: str = ""
+) -> Iterator[tuple[str, object]]:
     """(dotted key, entry) of every entry of a profile. Raises ProfileError at a key that no record has."""
     for name, child in table.items():
         key = f"{prefix}{name}"
@@ -252,8 +280,10 @@ def _entries(table: Mapping[str, object], file: str, rules: Mapping[str, Rule],
 
 def _unknown_key(file: str, key: str, rules: Mapping[str, Rule]) -> ProfileError:
     near = get_close_matches(key, rules, n=1)
-    return ProfileError(f"{file}, {key}: no value of a machine has this key. "
-                        + (f"Did you mean {near[0]}?" if near else "Remove it, or see `Hardware` for the keys."))
+    return ProfileError(
+        f"{file}, {key}: no value of a machine has this key. "
+        + (f"Did you mean {near[0]}?" if near else "Remove it, or see `Hardware` for the keys.")
+    )
 
 
 def _hardware(name: str, file: str, quantities: Mapping[str, Quantity]) -> Hardware:
@@ -268,26 +298,60 @@ def _hardware(name: str, file: str, quantities: Mapping[str, Quantity]) -> Hardw
 
 
 def _record(record: Any, prefix: str, quantities: Mapping[str, Quantity]) -> Any:
-    return record(**{name: _record(hint, f"{prefix}{name}.", quantities) if is_dataclass(hint)
-                     else quantities[f"{prefix}{name}"].value for name, hint in get_type_hints(record).items()})
+    return record(
+        **{
+            name: _record(hint, f"{prefix}{name}.", quantities)
+            if is_dataclass(hint)
+            else quantities[f"{prefix}{name}"].value
+            for name, hint in get_type_hints(record).items()
+        }
+    )
 
 
 def _agreements(hardware: Hardware) -> Iterator[tuple[str, object, bool, str]]:
     """(key, value, does it hold, rule) of every rule between two values."""
     geometry, dpu, dma, power = hardware.geometry, hardware.dpu, hardware.dma, hardware.power
     tasklets = [x for x, _ in hardware.sync.barrier]
-    yield ("geometry.ranks_per_dimm", geometry.ranks_per_dimm, geometry.ranks_per_dimm <= geometry.ranks,
-           f"must not exceed geometry.ranks = {geometry.ranks}")
-    yield ("dpu.reserved_atomic_bits", dpu.reserved_atomic_bits, dpu.mutex_bits >= 0,
-           f"must not exceed dpu.atomic_bits = {dpu.atomic_bits}")
-    yield ("dpu.default_stack_bytes", dpu.default_stack_bytes, dpu.default_stack_bytes <= dpu.wram_bytes,
-           f"must fit in dpu.wram_bytes = {dpu.wram_bytes}")
-    yield ("dma.min_bytes", dma.min_bytes, dma.min_bytes <= dma.max_bytes,
-           f"must not exceed dma.max_bytes = {dma.max_bytes}")
+    yield (
+        "geometry.ranks_per_dimm",
+        geometry.ranks_per_dimm,
+        geometry.ranks_per_dimm <= geometry.ranks,
+        f"must not exceed geometry.ranks = {geometry.ranks}",
+    )
+    yield (
+        "dpu.reserved_atomic_bits",
+        dpu.reserved_atomic_bits,
+        dpu.mutex_bits >= 0,
+        f"must not exceed dpu.atomic_bits = {dpu.atomic_bits}",
+    )
+    yield (
+        "dpu.default_stack_bytes",
+        dpu.default_stack_bytes,
+        dpu.default_stack_bytes <= dpu.wram_bytes,
+        f"must fit in dpu.wram_bytes = {dpu.wram_bytes}",
+    )
+    yield (
+        "dma.min_bytes",
+        dma.min_bytes,
+        dma.min_bytes <= dma.max_bytes,
+        f"must not exceed dma.max_bytes = {dma.max_bytes}",
+    )
     for key, size_bytes in (("dma.min_bytes", dma.min_bytes), ("dma.max_bytes", dma.max_bytes)):
-        yield (key, size_bytes, size_bytes % dma.granularity_bytes == 0,
-               f"must be a multiple of dma.granularity_bytes = {dma.granularity_bytes}")
-    yield ("sync.barrier", hardware.sync.barrier, tasklets[0] == 1 and tasklets[-1] >= dpu.max_tasklets,
-           f"must reach from 1 tasklet to dpu.max_tasklets = {dpu.max_tasklets}")
-    yield ("power.dpu_watts", power.dpu_watts, power.dpu_watts <= power.dpu_watts_upper,
-           f"must not exceed power.dpu_watts_upper = {power.dpu_watts_upper}")
+        yield (
+            key,
+            size_bytes,
+            size_bytes % dma.granularity_bytes == 0,
+            f"must be a multiple of dma.granularity_bytes = {dma.granularity_bytes}",
+        )
+    yield (
+        "sync.barrier",
+        hardware.sync.barrier,
+        tasklets[0] == 1 and tasklets[-1] >= dpu.max_tasklets,
+        f"must reach from 1 tasklet to dpu.max_tasklets = {dpu.max_tasklets}",
+    )
+    yield (
+        "power.dpu_watts",
+        power.dpu_watts,
+        power.dpu_watts <= power.dpu_watts_upper,
+        f"must not exceed power.dpu_watts_upper = {power.dpu_watts_upper}",
+    )

@@ -9,8 +9,18 @@ from .errors import InvalidProfileError
 __all__ = ["check_profile_string"]
 
 BACKENDS = ("simulator", "cas", "model", "hw", "spi", "backup_spi", "scenario")
-NUMBERS = ("chipId", "clockDivision", "fckFrequency", "nrThreadsPerRank", "nrJobsPerRank", "sgXferMaxBlocksPerDpu",
-           "nrDpusPerCi", "iramSize", "mramSize", "wramSize")
+NUMBERS = (
+    "chipId",
+    "clockDivision",
+    "fckFrequency",
+    "nrThreadsPerRank",
+    "nrJobsPerRank",
+    "sgXferMaxBlocksPerDpu",
+    "nrDpusPerCi",
+    "iramSize",
+    "mramSize",
+    "wramSize",
+)
 NUMBER = re.compile("0[xX][0-9a-fA-F]+|[0-9]+")
 
 

@@ -158,9 +158,7 @@ class DpuProgram:
             ),
             mram_heap_bytes=heap_bytes,
             wram_image=self._wram_image(heap_start, nr_tasklets),
-            mram_segments=tuple(
-                (s.address, s.initial or bytes(s.nbytes)) for s in self._table.in_section("mram")
-            ),
+            mram_segments=tuple((s.address, s.initial or bytes(s.nbytes)) for s in self._table.in_section("mram")),
             log_bytes=STDOUT_BYTES if closure.prints else 0,
         )
 

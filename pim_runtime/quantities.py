@@ -14,8 +14,18 @@ from typing import Literal, Protocol, get_args
 
 from .errors import ProfileError
 
-__all__ = ["Curve", "Integer", "Number", "Points", "Provenance", "Quantity", "Rule", "Value",
-           "checked_value", "quantity_from_entry"]
+__all__ = [
+    "Curve",
+    "Integer",
+    "Number",
+    "Points",
+    "Provenance",
+    "Quantity",
+    "Rule",
+    "Value",
+    "checked_value",
+    "quantity_from_entry",
+]
 
 Provenance = Literal["measured", "published", "derived", "assumed"]
 Points = tuple[tuple[int, int], ...]
@@ -111,25 +121,34 @@ def quantity_from_entry(rule: Rule, *, file: str, key: str, entry: object) -> Qu
     Raises ProfileError for any other shape, an empty source, an unknown provenance, another unit, a refused value.
     """
     if not isinstance(entry, dict):
-        raise ProfileError(f"{file}, {key} = {entry!s}: a value without unit, provenance and source is refused. "
-                           f"Write a table [{key}] with the keys {', '.join(_ENTRY_KEYS)}.")
+        raise ProfileError(
+            f"{file}, {key} = {entry!s}: a value without unit, provenance and source is refused. "
+            f"Write a table [{key}] with the keys {', '.join(_ENTRY_KEYS)}."
+        )
     for name in _ENTRY_KEYS:
         if name not in entry:
             raise ProfileError(f"{file}, {key}: has no {name}, and every value needs one. Add `{name} = ...`.")
     for name in entry:
         if name not in _ENTRY_KEYS:
-            raise ProfileError(f"{file}, {key}: unknown key {name!r}; an entry has {', '.join(_ENTRY_KEYS)}. "
-                               f"Remove it.")
+            raise ProfileError(
+                f"{file}, {key}: unknown key {name!r}; an entry has {', '.join(_ENTRY_KEYS)}. Remove it."
+            )
     unit, provenance, source = entry["unit"], entry["provenance"], entry["source"]
     if unit != rule.unit:
-        raise ProfileError(f"{file}, {key}: unit {unit!r}, but the unit of this key is {rule.unit!r}. "
-                           f"Convert the value and write unit = {rule.unit!r}.")
+        raise ProfileError(
+            f"{file}, {key}: unit {unit!r}, but the unit of this key is {rule.unit!r}. "
+            f"Convert the value and write unit = {rule.unit!r}."
+        )
     if provenance not in get_args(Provenance):
-        raise ProfileError(f"{file}, {key}: provenance {provenance!r} is not one of {', '.join(get_args(Provenance))}. "
-                           f"Use one of them.")
+        raise ProfileError(
+            f"{file}, {key}: provenance {provenance!r} is not one of {', '.join(get_args(Provenance))}. "
+            f"Use one of them."
+        )
     if not isinstance(source, str) or not source.strip():
-        raise ProfileError(f"{file}, {key}: source {source!r}, but every value names where it comes from. "
-                           f"Cite the measurement, document or derivation.")
+        raise ProfileError(
+            f"{file}, {key}: source {source!r}, but every value names where it comes from. "
+            f"Cite the measurement, document or derivation."
+        )
     value = checked_value(rule, file=file, key=key, raw=entry["value"])
     return Quantity(key=key, value=value, unit=unit, provenance=provenance, source=source)
 
@@ -142,5 +161,11 @@ def _point(pair: object) -> tuple[int, int]:
 
 
 def _kind(raw: object) -> str:
-    return {Decimal: "a decimal", float: "a decimal", bool: "a boolean", str: "a string", list: "a list",
-            dict: "a table"}.get(type(raw), type(raw).__name__)
+    return {
+        Decimal: "a decimal",
+        float: "a decimal",
+        bool: "a boolean",
+        str: "a string",
+        list: "a list",
+        dict: "a table",
+    }.get(type(raw), type(raw).__name__)

@@ -20,15 +20,34 @@ ONLY_FOR_READERS_OF_THE_SOURCE = {".pyc"}
 def installed(tmp_path_factory):
     """Files of a built installation, relative to its root."""
     folder = tmp_path_factory.mktemp("build")
-    subprocess.run([sys.executable, "setup.py", "-q", "egg_info", "--egg-base", folder, "build", "--build-base", folder,
-                    "--build-lib", folder / "lib"], cwd=ROOT, capture_output=True, check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "setup.py",
+            "-q",
+            "egg_info",
+            "--egg-base",
+            folder,
+            "build",
+            "--build-base",
+            folder,
+            "--build-lib",
+            folder / "lib",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
     return {path.relative_to(folder / "lib") for path in (folder / "lib").rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_file_of_a_package_is_installed(installed, package):
-    files = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*")
-             if path.is_file() and path.suffix not in ONLY_FOR_READERS_OF_THE_SOURCE}
+    files = {
+        path.relative_to(ROOT)
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix not in ONLY_FOR_READERS_OF_THE_SOURCE
+    }
     assert {path for path in installed if path.parts[0] == package} == files
 
 
@@ -45,9 +64,11 @@ def test_packages_are_typed_and_every_folder_with_modules_is_a_package(package):
 
 @pytest.mark.parametrize("module", ["pim_runtime", "pim_runtime.api", "pim_runtime.device", "pim_runtime.cli.main"])
 def test_import_does_not_import_numba_or_an_optional_package(module):
-    code = (f"import sys, {module}\n"
-            "heavy = {'numba', 'llvmlite', 'pandas', 'matplotlib', 'ray', 'rich', 'host', 'dpu_kernels'}\n"
-            "print(*heavy & set(sys.modules))")
+    code = (
+        f"import sys, {module}\n"
+        "heavy = {'numba', 'llvmlite', 'pandas', 'matplotlib', 'ray', 'rich', 'host', 'dpu_kernels'}\n"
+        "print(*heavy & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
 

@@ -113,7 +113,10 @@ class AttentionSet:
         return self.dpus.timeline
 
     def load_kv(self, k: Integers, v: Integers) -> None:
-        """Put the context into the DPUs: k, v [batch, heads, tokens, dim], replacing what was there."""
+        """Put the context into the DPUs: k, v [batch, heads, tokens, dim], replacing what was there.
+
+        Also states the kernel's instruction slots, from these rows: they are not stated again by `append`.
+        """
         tokens = k.shape[2] if k.ndim == 4 else self.layout.max_tokens
         if not 1 <= tokens <= self.layout.max_tokens:
             raise ValueError(f"{tokens} tokens: this set was made for 1 to {self.layout.max_tokens}")
@@ -131,6 +134,7 @@ class AttentionSet:
         self._arguments[..., Argument.SCORE_SLOTS] = slots.score
         self._arguments[..., Argument.NORM_SLOTS] = slots.norm
         self._arguments[..., Argument.SUM_SLOTS] = slots.weighted_row
+        self._arguments[..., Argument.MERGE_SLOTS] = slots.merged_row
         self._set_tokens(tokens)
 
     def append(self, k: Integers, v: Integers) -> None:

@@ -13,8 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from .quantise import Quantised, align_scale
 
-__all__ = ["div_d_bound", "kernel_relative_error", "logit_error", "perturbation_bound", "quantised_attention_bound",
-           "softmax_bound"]
+__all__ = [
+    "div_d_bound",
+    "kernel_relative_error",
+    "logit_error",
+    "perturbation_bound",
+    "quantised_attention_bound",
+    "softmax_bound",
+]
 
 # Largest relative error of the interpolated table (K-7, lut256_lerp); a test enumerates all 65536 arguments.
 _TABLE_RELATIVE_ERROR = 9.2e-7
@@ -61,8 +67,7 @@ def logit_error(q: ArrayLike, k: ArrayLike, *, logit_scale: ArrayLike) -> NDArra
         |q.k / (s_q s_k) - q'.k'| <= h |q'|_1 + h |k'|_1 + dim h**2.
     """
     query_norm, key_norm = (np.abs(np.asarray(x, dtype=np.float64)).sum(axis=-1) for x in (q, k))
-    steps: NDArray[np.float64] = (_HALF_STEP * (query_norm + key_norm.max(axis=-1))
-                                  + np.shape(q)[-1] * _HALF_STEP**2)
+    steps: NDArray[np.float64] = _HALF_STEP * (query_norm + key_norm.max(axis=-1)) + np.shape(q)[-1] * _HALF_STEP**2
     return steps * align_scale(logit_scale, steps.ndim)
 
 
@@ -74,8 +79,9 @@ def perturbation_bound(v: ArrayLike, *, logit_error: ArrayLike) -> NDArray[np.fl
     return _value_range(v) * np.tanh(np.asarray(logit_error, dtype=np.float64) / 2)[..., None]
 
 
-def quantised_attention_bound(q: Quantised, k: Quantised, v: Quantised, *, scale: float, weight_sum: ArrayLike,
-                              probability_bits: int) -> NDArray[np.float64]:
+def quantised_attention_bound(
+    q: Quantised, k: Quantised, v: Quantised, *, scale: float, weight_sum: ArrayLike, probability_bits: int
+) -> NDArray[np.float64]:
     """Bound of |v_scale O / l - softmax(scale q.k) v|: integer attention against the real tensors behind it.
 
     q.values [..., queries, dim] and k.values, v.values [..., tokens, dim] as `quantise` returns them, one scale per

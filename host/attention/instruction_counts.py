@@ -32,11 +32,12 @@ SOFTMAX_SLOTS = 170  # per score, estimated from K-6: one 64-bit and one 32-bit 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedSlots:
-    """Slots per score (dot product of a row), per normalised score, and per weighted row."""
+    """Slots per score (dot product of a row), per normalised score, per weighted row, and per merged partial output."""
 
     score: int
     norm: int
     weighted_row: int
+    merged_row: int
 
 
 def state_slots(
@@ -54,14 +55,29 @@ def state_slots(
     sample = scores(q, k, acc=acc)
     weights = div_d(sample, dim) if plan is None else softmax_weights(sample, plan)
     wide_score, wide_sum = acc == "wide" and kind.bits > 8, acc == "wide"
-    dot = DOT_SLOTS + LONG_ADD_SLOTS * wide_score + _multiply_slots(q[None, :], k, kind.bits, "dot")
-    factor_bits = kind.bits if acc == "wrap" else 32 if kind.bits == 8 or norm == "softmax" else 64
-    axpy = AXPY_SLOTS + LONG_ADD_SLOTS * wide_sum + _multiply_slots(weights[:, None], v, factor_bits, "axpy")
+    dot_bits, axpy_bits = _multiply_bits(kind, acc)
+    dot = DOT_SLOTS + LONG_ADD_SLOTS * wide_score + _multiply_slots(q[None, :], k, dot_bits, "dot")
+    add = AXPY_SLOTS + LONG_ADD_SLOTS * wide_sum
+    axpy = add + _multiply_slots(weights[:, None], v, axpy_bits, "axpy")
+    # The published program merges with its scaled add, and multiplies by 1; wide outputs are merged by adding.
+    merge = add if acc == "wide" else axpy
+    row_slots = ROW_SLOTS[kind.bits]
     return StatedSlots(
-        score=round(dim * dot) + ROW_SLOTS[kind.bits],
+        score=round(dim * dot) + row_slots,
         norm=SOFTMAX_SLOTS if norm == "softmax" else DIV_SLOTS,
-        weighted_row=round(dim * axpy) + ROW_SLOTS[kind.bits],
+        weighted_row=round(dim * axpy) + row_slots,
+        merged_row=round(dim * merge) + row_slots,
     )
+
+
+def _multiply_bits(kind: IntegerType, acc: Accumulation) -> tuple[int, int]:
+    """Width of the multiplies of scores and of weighted rows: that of the operands, or of a product that must not wrap.
+
+    Wide: q * k of int16 fits 32 bits, of int32 it does not; weight * v fits 32 bits for int8 only (K-1).
+    """
+    if acc == "wrap":
+        return kind.bits, kind.bits
+    return {8: (8, 32), 16: (16, 64), 32: (64, 64)}[kind.bits]
 
 
 def _multiply_slots(a: NDArray[np.signedinteger], b: NDArray[np.signedinteger], bits: int, loop: str) -> float:

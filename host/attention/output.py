@@ -20,8 +20,9 @@ def softmax_to_real(sums: SoftmaxSums, *, v_scale: ArrayLike) -> NDArray[np.floa
     return quotient * align_scale(v_scale, quotient.ndim)
 
 
-def div_d_to_real(outputs: ArrayLike, *, q_scale: ArrayLike, k_scale: ArrayLike,
-                  v_scale: ArrayLike) -> NDArray[np.float64]:
+def div_d_to_real(
+    outputs: ArrayLike, *, q_scale: ArrayLike, k_scale: ArrayLike, v_scale: ArrayLike
+) -> NDArray[np.float64]:
     """v_scale * q_scale * k_scale * outputs, float64 [..., dim] (K-11). Scales cover the leading axes of the outputs.
 
     Means something for `acc="wide"` only: a wrapped output has lost its size.

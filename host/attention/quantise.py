@@ -27,6 +27,7 @@ class Quantised:
     values: int8, int16 or int32, the shape of the real tensor.
     scale: float64, the leading axes of `values`, always positive.
     """
+
     values: NDArray[np.signedinteger]
     scale: NDArray[np.float64]
 
@@ -56,9 +57,11 @@ def apply_scale(x: ArrayLike, scale: ArrayLike, *, dtype: DTypeLike, limit: int)
     resolved = _checked_dtype(dtype, limit)
     real = _finite(x)
     scales: NDArray[np.float64] = np.asarray(scale, dtype=np.float64)
-    if scales.shape != real.shape[:scales.ndim]:
-        raise ValueError(f"scales of shape {scales.shape} for a tensor of shape {real.shape}: the scales' axes must be "
-                         "the leading axes of the tensor.")
+    if scales.shape != real.shape[: scales.ndim]:
+        raise ValueError(
+            f"scales of shape {scales.shape} for a tensor of shape {real.shape}: the scales' axes must be "
+            "the leading axes of the tensor."
+        )
     if not (np.isfinite(scales) & (scales > 0)).all():
         raise ValueError("a quantisation scale is zero, negative or not finite: scales are positive numbers.")
     with np.errstate(over="ignore"):  # an infinite number of steps saturates like any other
@@ -79,8 +82,9 @@ def _quantise(x: ArrayLike, *, axes: tuple[int, ...], dtype: DTypeLike, limit: i
     _checked_dtype(dtype, limit)
     real = _finite(x)
     if real.ndim < len(axes) or real.size == 0:
-        raise ValueError(f"cannot quantise a tensor of shape {real.shape}: a scale needs {len(axes)} axes with "
-                         "elements.")
+        raise ValueError(
+            f"cannot quantise a tensor of shape {real.shape}: a scale needs {len(axes)} axes with elements."
+        )
     peak = np.abs(real).max(axis=axes)
     scale = np.where(peak > 0, np.maximum(peak / limit, _SMALLEST_SCALE), 1.0)
     return Quantised(values=apply_scale(real, scale, dtype=dtype, limit=limit), scale=scale)
@@ -100,6 +104,8 @@ def _finite(x: ArrayLike) -> NDArray[np.float64]:
     bad = np.argwhere(~np.isfinite(real))
     if len(bad):
         where = tuple(int(i) for i in bad[0])
-        raise ValueError(f"{len(bad)} of {real.size} elements are not finite, the first {real[where]} at {where}: "
-                         "replace NaN and infinity before quantising.")
+        raise ValueError(
+            f"{len(bad)} of {real.size} elements are not finite, the first {real[where]} at {where}: "
+            "replace NaN and infinity before quantising."
+        )
     return real

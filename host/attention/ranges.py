@@ -12,8 +12,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["PROBABILITY_BITS_MAX", "SOFTMAX_SCORE_MAX", "Accumulation", "AccumulatorOverflow", "Norm", "check_ranges",
-           "largest_operand", "operand_dtype", "score_dtype"]
+__all__ = [
+    "PROBABILITY_BITS_MAX",
+    "SOFTMAX_SCORE_MAX",
+    "Accumulation",
+    "AccumulatorOverflow",
+    "Norm",
+    "check_ranges",
+    "largest_operand",
+    "operand_dtype",
+    "score_dtype",
+]
 
 Norm = Literal["div_d", "softmax"]
 Accumulation = Literal["wrap", "wide"]
@@ -46,6 +55,7 @@ class AccumulatorOverflow(ValueError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Need:
     """Largest magnitude an accumulator can be asked to hold, beside the largest it can hold."""
+
     accumulator: str
     magnitude: int
     limit: int
@@ -55,8 +65,10 @@ def operand_dtype(dtype: DTypeLike) -> np.dtype[np.signedinteger]:
     """The operand type as a numpy dtype. Raises TypeError unless it is int8, int16 or int32."""
     resolved: np.dtype[Any] = np.dtype(dtype)
     if resolved not in (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32)):
-        raise TypeError(f"attention operands of type {resolved}: the kernels take int8, int16 or int32. "
-                        "Quantise with host.attention.quantise first.")
+        raise TypeError(
+            f"attention operands of type {resolved}: the kernels take int8, int16 or int32. "
+            "Quantise with host.attention.quantise first."
+        )
     return resolved
 
 
@@ -65,8 +77,18 @@ def score_dtype(dtype: DTypeLike) -> np.dtype[np.signedinteger]:
     return np.dtype(np.int32) if operand_dtype(dtype) == np.int8 else np.dtype(np.int64)
 
 
-def check_ranges(*, dtype: DTypeLike, norm: Norm, acc: Accumulation, dim: int, max_tokens: int, q_max: int, k_max: int,
-                 v_max: int, probability_bits: int = 24) -> None:
+def check_ranges(
+    *,
+    dtype: DTypeLike,
+    norm: Norm,
+    acc: Accumulation,
+    dim: int,
+    max_tokens: int,
+    q_max: int,
+    k_max: int,
+    v_max: int,
+    probability_bits: int = 24,
+) -> None:
     """Prove that the accumulators of one attention kernel cannot overflow (K-1), or refuse.
 
     `q_max`, `k_max` and `v_max` are the greatest operand magnitudes (128 when an int8 may be -128); `max_tokens` is the
@@ -85,19 +107,25 @@ def check_ranges(*, dtype: DTypeLike, norm: Norm, acc: Accumulation, dim: int, m
         return
     for need in _needs(resolved, norm, dim, max_tokens, q_max, k_max, v_max, probability_bits):
         if need.magnitude > need.limit:
-            fits = largest_operand(dtype=resolved, norm=norm, acc=acc, dim=dim, max_tokens=max_tokens,
-                                   probability_bits=probability_bits)
+            fits = largest_operand(
+                dtype=resolved, norm=norm, acc=acc, dim=dim, max_tokens=max_tokens, probability_bits=probability_bits
+            )
             need_bits, have_bits = _signed_bits(need.magnitude), _signed_bits(need.limit)
             raise AccumulatorOverflow(
                 f"{need.accumulator} of {resolved} {norm} attention over {max_tokens} tokens x {dim} dimensions with "
                 f"|q| <= {q_max}, |k| <= {k_max}, |v| <= {v_max} reach {need.magnitude} and need {need_bits} bits; "
                 f"the accumulator holds magnitudes to {need.limit} ({have_bits} bits). Operands up to {fits} fit: "
                 f'quantise with limit={fits}, or choose acc="wrap" to wrap as C does.',
-                accumulator=need.accumulator, need_bits=need_bits, have_bits=have_bits, largest_operand=fits)
+                accumulator=need.accumulator,
+                need_bits=need_bits,
+                have_bits=have_bits,
+                largest_operand=fits,
+            )
 
 
-def largest_operand(*, dtype: DTypeLike, norm: Norm, acc: Accumulation, dim: int, max_tokens: int,
-                    probability_bits: int = 24) -> int:
+def largest_operand(
+    *, dtype: DTypeLike, norm: Norm, acc: Accumulation, dim: int, max_tokens: int, probability_bits: int = 24
+) -> int:
     """Greatest limit such that `check_ranges` passes for |q|, |k|, |v| <= limit; at most the type's own maximum.
 
     127 for int8 and 32767 for int16 at every practical size. 0 means that not even operands of 1 fit.
@@ -118,16 +146,26 @@ def largest_operand(*, dtype: DTypeLike, norm: Norm, acc: Accumulation, dim: int
     return fits
 
 
-def _needs(dtype: np.dtype[np.signedinteger], norm: Norm, dim: int, max_tokens: int, q_max: int, k_max: int, v_max: int,
-           probability_bits: int) -> tuple[_Need, _Need]:
+def _needs(
+    dtype: np.dtype[np.signedinteger],
+    norm: Norm,
+    dim: int,
+    max_tokens: int,
+    q_max: int,
+    k_max: int,
+    v_max: int,
+    probability_bits: int,
+) -> tuple[_Need, _Need]:
     """Worst case of the two accumulators. No partial sum exceeds it, whatever the order of summation."""
     if score_dtype(dtype) == np.int32:
         score_limit = _INT32_MAX
     else:
         score_limit = SOFTMAX_SCORE_MAX if norm == "softmax" else _INT64_MAX
     weight_max = 2**probability_bits if norm == "softmax" else q_max * k_max  # trunc(dim * q * k / dim)
-    return (_Need(accumulator="scores", magnitude=dim * q_max * k_max, limit=score_limit),
-            _Need(accumulator="outputs", magnitude=max_tokens * weight_max * v_max, limit=_INT64_MAX))
+    return (
+        _Need(accumulator="scores", magnitude=dim * q_max * k_max, limit=score_limit),
+        _Need(accumulator="outputs", magnitude=max_tokens * weight_max * v_max, limit=_INT64_MAX),
+    )
 
 
 def _check_shape(norm: Norm, acc: Accumulation, dim: int, max_tokens: int, probability_bits: int) -> None:

@@ -16,8 +16,17 @@ from .quantise import align_scale
 from .ranges import Accumulation, Norm, check_ranges, operand_dtype, score_dtype
 from .softmax_plan import SoftmaxPlan
 
-__all__ = ["SoftmaxSums", "attention_div_d", "attention_softmax", "div_d", "float_attention", "float_div_d",
-           "float_softmax", "scores", "softmax_weights"]
+__all__ = [
+    "SoftmaxSums",
+    "attention_div_d",
+    "attention_softmax",
+    "div_d",
+    "float_attention",
+    "float_div_d",
+    "float_softmax",
+    "scores",
+    "softmax_weights",
+]
 
 Integers = NDArray[np.signedinteger]
 
@@ -29,6 +38,7 @@ class SoftmaxSums(NamedTuple):
     weight_sum: uint64 [...], Q(P), at least 2**P.
     weighted_values: int64 [..., dim], Q(P) weights times integer values.
     """
+
     maximum: NDArray[np.int64]
     weight_sum: NDArray[np.uint64]
     weighted_values: NDArray[np.int64]
@@ -99,8 +109,11 @@ def attention_softmax(q: Integers, k: Integers, v: Integers, plan: SoftmaxPlan) 
     _check_sizes(q, k, v_max=_magnitude(v), norm="softmax", acc="wide", probability_bits=plan.probability_bits)
     exact = _scores(q, k, "wide")
     weights = softmax_weights(exact, plan)
-    return SoftmaxSums(maximum=exact.max(axis=-1).astype(np.int64), weight_sum=weights.sum(axis=-1).astype(np.uint64),
-                       weighted_values=_matmul(weights[..., None, :], v)[..., 0, :])
+    return SoftmaxSums(
+        maximum=exact.max(axis=-1).astype(np.int64),
+        weight_sum=weights.sum(axis=-1).astype(np.uint64),
+        weighted_values=_matmul(weights[..., None, :], v)[..., 0, :],
+    )
 
 
 def float_softmax(scores: ArrayLike, v: ArrayLike, *, logit_scale: ArrayLike) -> NDArray[np.float64]:
@@ -168,11 +181,21 @@ def _magnitude(a: Integers) -> int:
     return max(int(a.max()), -int(a.min())) if a.size else 0
 
 
-def _check_sizes(q: Integers, k: Integers, *, v_max: int, norm: Norm, acc: Accumulation,
-                 probability_bits: int = 24) -> None:
+def _check_sizes(
+    q: Integers, k: Integers, *, v_max: int, norm: Norm, acc: Accumulation, probability_bits: int = 24
+) -> None:
     """Range check with the magnitudes found in the operands."""
-    check_ranges(dtype=q.dtype, norm=norm, acc=acc, dim=q.shape[-1], max_tokens=k.shape[-2], q_max=_magnitude(q),
-                 k_max=_magnitude(k), v_max=v_max, probability_bits=probability_bits)
+    check_ranges(
+        dtype=q.dtype,
+        norm=norm,
+        acc=acc,
+        dim=q.shape[-1],
+        max_tokens=k.shape[-2],
+        q_max=_magnitude(q),
+        k_max=_magnitude(k),
+        v_max=v_max,
+        probability_bits=probability_bits,
+    )
 
 
 def _check_operands(q: Integers, *rows: Integers) -> None:
@@ -181,8 +204,12 @@ def _check_operands(q: Integers, *rows: Integers) -> None:
         if operand.dtype != dtype:
             raise TypeError(f"attention of {dtype} queries with {operand.dtype} keys or values: one type for all.")
         if q.ndim < 1 or operand.shape[-1:] != q.shape[-1:] or operand.shape[-2:] != rows[0].shape[-2:]:
-            raise ValueError(f"queries {q.shape} with keys and values {[row.shape for row in rows]}: the shapes are "
-                             "[..., dim], [..., tokens, dim] and [..., tokens, dim].")
+            raise ValueError(
+                f"queries {q.shape} with keys and values {[row.shape for row in rows]}: the shapes are "
+                "[..., dim], [..., tokens, dim] and [..., tokens, dim]."
+            )
         if any(a != b and 1 not in (a, b) for a, b in zip(q.shape[-2::-1], operand.shape[-3::-1], strict=False)):
-            raise ValueError(f"leading axes of queries {q.shape} and of keys or values {operand.shape} do not match: "
-                             "for many queries per head pass k[:, None] and v[:, None].")
+            raise ValueError(
+                f"leading axes of queries {q.shape} and of keys or values {operand.shape} do not match: "
+                "for many queries per head pass k[:, None] and v[:, None]."
+            )

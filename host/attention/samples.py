@@ -23,6 +23,7 @@ __all__ = ["IntegerOperands", "RealOperands", "load_operands", "random_integers"
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RealOperands:
     """Real operands of attention heads: float64 q [heads, queries, dim], k and v [heads, tokens, dim]."""
+
     q: NDArray[np.float64]
     k: NDArray[np.float64]
     v: NDArray[np.float64]
@@ -31,6 +32,7 @@ class RealOperands:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IntegerOperands:
     """Integer operands of attention heads, of one type: q [heads, queries, dim], k and v [heads, tokens, dim]."""
+
     q: NDArray[np.signedinteger]
     k: NDArray[np.signedinteger]
     v: NDArray[np.signedinteger]
@@ -60,8 +62,9 @@ def random_reals(seed: int, *, heads: int, queries: int, tokens: int, dim: int) 
     return RealOperands(q=q, k=k, v=v)
 
 
-def random_integers(seed: int, *, dtype: DTypeLike, limit: int, heads: int, queries: int, tokens: int,
-                    dim: int) -> IntegerOperands:
+def random_integers(
+    seed: int, *, dtype: DTypeLike, limit: int, heads: int, queries: int, tokens: int, dim: int
+) -> IntegerOperands:
     """Integers uniform in -limit to limit, the same for the same arguments.
 
     Raises ValueError for a limit outside the type, TypeError for a type other than int8, int16 and int32.
@@ -70,8 +73,10 @@ def random_integers(seed: int, *, dtype: DTypeLike, limit: int, heads: int, quer
     if not 0 <= limit <= np.iinfo(resolved).max:
         raise ValueError(f"limit = {limit} for {resolved}: choose 0 to {np.iinfo(resolved).max}.")
     generator = np.random.default_rng(seed)
-    q, k, v = (generator.integers(-limit, limit, size=(heads, rows, dim), dtype=resolved.type, endpoint=True)
-               for rows in (queries, tokens, tokens))
+    q, k, v = (
+        generator.integers(-limit, limit, size=(heads, rows, dim), dtype=resolved.type, endpoint=True)
+        for rows in (queries, tokens, tokens)
+    )
     return IntegerOperands(q=q, k=k, v=v)
 
 
@@ -80,16 +85,22 @@ def _read(file: IO[bytes], *, name: str) -> RealOperands:
         archive = np.load(file, allow_pickle=False)
         arrays = {key: archive[key] for key in archive} if isinstance(archive, np.lib.npyio.NpzFile) else {}
     except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{name} cannot be read as an .npz archive of numbers ({error}): write it with "
-                         "numpy.savez(path, q=q, k=k, v=v).") from error
+        raise ValueError(
+            f"{name} cannot be read as an .npz archive of numbers ({error}): write it with "
+            "numpy.savez(path, q=q, k=k, v=v)."
+        ) from error
     missing = [key for key in ("q", "k", "v") if key not in arrays]
     if missing:
-        raise ValueError(f"{name} has no array {', '.join(missing)}; it holds {', '.join(arrays) or 'no named array'}: "
-                         "write it with numpy.savez(path, q=q, k=k, v=v).")
+        raise ValueError(
+            f"{name} has no array {', '.join(missing)}; it holds {', '.join(arrays) or 'no named array'}: "
+            "write it with numpy.savez(path, q=q, k=k, v=v)."
+        )
     q, k, v = (_heads(arrays[key], where=f"{key} in {name}") for key in ("q", "k", "v"))
     if k.shape != v.shape or q.shape[0] != k.shape[0] or q.shape[2] != k.shape[2]:
-        raise ValueError(f"{name}: q, k and v have shapes {q.shape}, {k.shape} and {v.shape} as [heads, rows, dim]. "
-                         "Heads and dim must be the same in all three, tokens in k and v.")
+        raise ValueError(
+            f"{name}: q, k and v have shapes {q.shape}, {k.shape} and {v.shape} as [heads, rows, dim]. "
+            "Heads and dim must be the same in all three, tokens in k and v."
+        )
     return RealOperands(q=q, k=k, v=v)
 
 

@@ -48,6 +48,7 @@ class SoftmaxPlan:
     max_difference: score differences above it weigh 0.
     table: uint32 [257], round(2**(30 - i/256)); the same in every plan.
     """
+
     probability_bits: int
     multiplier: int
     shift: int
@@ -65,11 +66,15 @@ def softmax_plan(*, logit_scale: float, score_bound: int, probability_bits: int 
     outside 1 to 30.
     """
     if not (math.isfinite(logit_scale) and logit_scale > 0):
-        raise ValueError(f"logit_scale = {logit_scale}: it is q scale * k scale * softmax scale, positive and finite. "
-                         "When it underflows, multiply q or k by a power of two before quantising.")
+        raise ValueError(
+            f"logit_scale = {logit_scale}: it is q scale * k scale * softmax scale, positive and finite. "
+            "When it underflows, multiply q or k by a power of two before quantising."
+        )
     if not 0 <= score_bound <= SOFTMAX_SCORE_MAX:
-        raise ValueError(f"score_bound = {score_bound}: differences of scores fit int64 for bounds of 0 to 2**61. "
-                         "Quantise q and k to fewer bits (ranges.largest_operand).")
+        raise ValueError(
+            f"score_bound = {score_bound}: differences of scores fit int64 for bounds of 0 to 2**61. "
+            "Quantise q and k to fewer bits (ranges.largest_operand)."
+        )
     if not 1 <= probability_bits <= PROBABILITY_BITS_MAX:
         raise ValueError(f"probability_bits = {probability_bits}: choose 1 to {PROBABILITY_BITS_MAX} (default 24).")
     slope = min(logit_scale * math.log2(math.e) * _EXPONENT_ONE, _SLOPE_MAX)
@@ -78,8 +83,14 @@ def softmax_plan(*, logit_scale: float, score_bound: int, probability_bits: int 
     max_difference = score_range if reach >= score_range else min(math.ceil(reach) + 1, score_range)
     pre_shift = max(0, max_difference.bit_length() - 31)
     multiplier, shift = _dyadic(math.ldexp(slope, pre_shift))
-    return SoftmaxPlan(probability_bits=probability_bits, multiplier=multiplier, shift=shift, pre_shift=pre_shift,
-                       max_difference=max_difference, table=_exp2_table())
+    return SoftmaxPlan(
+        probability_bits=probability_bits,
+        multiplier=multiplier,
+        shift=shift,
+        pre_shift=pre_shift,
+        max_difference=max_difference,
+        table=_exp2_table(),
+    )
 
 
 def _dyadic(x: float) -> tuple[int, int]:

@@ -7,6 +7,7 @@ every request of the batch holds the same context and decodes its share of the q
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -120,6 +121,7 @@ def synthetic_workload(
 ) -> Workload:
     """One step of integers: all 1, or uniform over what the accumulators allow (for acc="wrap" over the whole type)."""
     resolved = operand_dtype(dtype)
+    _check_host_memory(batch * heads * (2 * tokens + 1) * dim * resolved.itemsize)
     limit = 1 if data == "ones" else largest_operand(dtype=resolved, norm=norm, acc=acc, dim=dim, max_tokens=tokens)
     shapes = ((1, batch, heads, dim), (batch, heads, tokens, dim), (batch, heads, tokens, dim))
     if data == "ones":
@@ -141,6 +143,16 @@ def synthetic_workload(
         plans=_plans(norm, logit_scales, dim * limit * limit),
         origin=None,
     )
+
+
+def _check_host_memory(operand_bytes: int) -> None:
+    """Operands are in memory twice, on the host and in the DPUs: refuse what this computer cannot hold."""
+    there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 2 * operand_bytes > there_is:
+        raise ValueError(
+            f"operands of {operand_bytes:,} bytes, in host and DPU memory, exceed the {there_is:,} bytes of this "
+            "computer: use fewer requests, heads or tokens"
+        )
 
 
 def _plans(norm: Norm, logit_scales: NDArray[np.float64], score_bound: int) -> tuple[SoftmaxPlan, ...]:

@@ -91,9 +91,7 @@ def _workload(arguments: argparse.Namespace) -> Workload:
         raise ValueError(f"--seed {arguments.seed}: at least 0")
     if arguments.data is None and all(value is None for value in shape.values()):
         real = shipped_operands() if arguments.kv is None else load_operands(arguments.kv)
-        return real_workload(
-            real, dtype=arguments.dtype, norm=arguments.norm, acc=arguments.acc, batch=arguments.batch
-        )
+        return real_workload(real, dtype=arguments.dtype, norm=arguments.norm, acc=arguments.acc, batch=arguments.batch)
     if arguments.kv is not None:
         raise ValueError("--kv brings its own data and shape: leave out --data, --heads, --dim and --len")
     return synthetic_workload(

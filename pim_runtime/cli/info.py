@@ -33,8 +33,9 @@ _OPTIONAL = ("rich", "pandas", "matplotlib", "safetensors", "ml_dtypes", "ray")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--profile`: one profile in full instead of the overview."""
-    parser.add_argument("--profile", metavar="NAME",
-                        help="show every value of one hardware profile (a shipped name, or a .toml file)")
+    parser.add_argument(
+        "--profile", metavar="NAME", help="show every value of one hardware profile (a shipped name, or a .toml file)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> Report:
@@ -48,27 +49,48 @@ def run(arguments: argparse.Namespace) -> Report:
 def _versions() -> Section:
     names = (*_REQUIRED, *_OPTIONAL)
     installed = tuple(Value(name=name, value=installed_version(name), origin="exact") for name in names)
-    return Section(title="Versions", values=(
-        Value(name="python", value=platform.python_version(), origin="exact", source=platform.python_implementation()),
-        *installed))
+    return Section(
+        title="Versions",
+        values=(
+            Value(
+                name="python", value=platform.python_version(), origin="exact", source=platform.python_implementation()
+            ),
+            *installed,
+        ),
+    )
 
 
 def _computer() -> Section:
     folder = cache_folder()
     files = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     engines = get_args(get_type_hints(EngineOptions)["engine"])
-    return Section(title="This computer", values=(
-        Value(name="CPUs usable", value=_usable_cpus(), origin="exact"),
-        Value(name="engines", value=", ".join(engines), origin="exact", source=f"default: {EngineOptions().engine}"),
-        Value(name="kernel cache", value=str(folder), origin="exact"),
-        Value(name="kernel cache size", value=sum(files), unit="bytes", origin="measured here",
-              source=f"{len(files)} files"),
-    ))
+    return Section(
+        title="This computer",
+        values=(
+            Value(name="CPUs usable", value=_usable_cpus(), origin="exact"),
+            Value(
+                name="engines", value=", ".join(engines), origin="exact", source=f"default: {EngineOptions().engine}"
+            ),
+            Value(name="kernel cache", value=str(folder), origin="exact"),
+            Value(
+                name="kernel cache size",
+                value=sum(files),
+                unit="bytes",
+                origin="measured here",
+                source=f"{len(files)} files",
+            ),
+        ),
+    )
 
 
 def _profiles() -> Section:
-    columns = (Column(name="profile"), Column(name="ranks"), Column(name="DPUs"), Column(name="clock", unit="MHz"),
-               *(Column(name=provenance, unit="values") for provenance in get_args(Provenance)))
+    columns = (
+        Column(name="profile"),
+        Column(name="ranks"),
+        Column(name="DPUs"),
+        Column(name="clock", unit="MHz"),
+        *(Column(name=provenance, unit="values") for provenance in get_args(Provenance)),
+    )
     return Section(
         title="Hardware profiles",
         tables=(Table(title="", columns=columns, rows=tuple(map(_profile_row, available_profiles()))),),
@@ -79,14 +101,21 @@ def _profiles() -> Section:
 def _profile_row(name: str) -> tuple[Cell, ...]:
     hardware = load_profile(name)
     counts = Counter(quantity.provenance for quantity in hardware.provenance)
-    return (name, hardware.geometry.ranks, hardware.geometry.dpus, hardware.pipeline.clock_mhz,
-            *(counts[provenance] for provenance in get_args(Provenance)))
+    return (
+        name,
+        hardware.geometry.ranks,
+        hardware.geometry.dpus,
+        hardware.pipeline.clock_mhz,
+        *(counts[provenance] for provenance in get_args(Provenance)),
+    )
 
 
 def _profile_section(hardware: Hardware) -> Section:
     columns = tuple(Column(name=name) for name in ("key", "value", "unit", "provenance", "source"))
-    return Section(title=f"{len(hardware.provenance)} values", tables=(
-        Table(title="", columns=columns, rows=tuple(map(_quantity_row, hardware.provenance))),))
+    return Section(
+        title=f"{len(hardware.provenance)} values",
+        tables=(Table(title="", columns=columns, rows=tuple(map(_quantity_row, hardware.provenance))),),
+    )
 
 
 def _quantity_row(quantity: Quantity) -> tuple[Cell, ...]:

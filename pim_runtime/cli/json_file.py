@@ -27,8 +27,13 @@ def report_as_json(report: Report, *, command: str, version: str) -> dict[str, o
     Rows of a table are lists in the order of its columns. A Decimal becomes the nearest float, NaN and infinity become
     null, which JSON has no other word for. Raises TypeError for a cell that JSON cannot hold.
     """
-    return {"command": command, "version": version, "title": report.title, "passed": not report.failed,
-            "sections": _plain(report.sections)}
+    return {
+        "command": command,
+        "version": version,
+        "title": report.title,
+        "passed": not report.failed,
+        "sections": _plain(report.sections),
+    }
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -52,8 +52,10 @@ class Table:
     def __post_init__(self) -> None:
         for index, row in enumerate(self.rows):
             if len(row) != len(self.columns):
-                raise ValueError(f"table {self.title!r}, row {index}: {len(row)} cells for {len(self.columns)} "
-                                 f"columns. Give one cell per column, None where there is nothing to say.")
+                raise ValueError(
+                    f"table {self.title!r}, row {index}: {len(row)} cells for {len(self.columns)} "
+                    f"columns. Give one cell per column, None where there is nothing to say."
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

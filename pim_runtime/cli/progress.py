@@ -17,10 +17,10 @@ __all__ = ["progress"]
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show `title` while the block runs; call what it gives with the number of steps done since, of `total` steps.
 
-        with progress("attention, 8 heads", total=8) as advance:
-            for head in heads:
-                ...
-                advance(1)
+    with progress("attention, 8 heads", total=8) as advance:
+        for head in heads:
+            ...
+            advance(1)
     """
     if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda steps: None

@@ -38,8 +38,8 @@ def print_report(report: Report, stream: TextIO) -> None:
 def format_cell(cell: Cell) -> str:
     """A cell for people: thousands separated, four significant digits of a float, yes or no, "-" for None.
 
-        >>> format_cell(1234567), format_cell(12.34567), format_cell(True)
-        ('1,234,567', '12.35', 'yes')
+    >>> format_cell(1234567), format_cell(12.34567), format_cell(True)
+    ('1,234,567', '12.35', 'yes')
     """
     value = cell.item() if isinstance(cell, np.generic) else cell
     if value is None:
@@ -64,8 +64,13 @@ def _values_table(section: Section) -> tuple[Table, ...]:
     rows = [(value.name, format_cell(value.value), value.unit, value.origin, value.source) for value in section.values]
     names = ("what", "value", "unit", "origin", "source")
     used = [index for index in range(len(names)) if any(row[index] for row in rows)]
-    return (Table(title="", columns=tuple(Column(name=names[index]) for index in used),
-                  rows=tuple(tuple(row[index] for index in used) for row in rows)),)
+    return (
+        Table(
+            title="",
+            columns=tuple(Column(name=names[index]) for index in used),
+            rows=tuple(tuple(row[index] for index in used) for row in rows),
+        ),
+    )
 
 
 def _check_line(check: Check) -> str:
@@ -100,8 +105,10 @@ def _print_plain_table(table: Table, stream: TextIO) -> None:
     widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
     numbers = _number_columns(table)
     for line in lines:
-        padded = [text.rjust(width) if number else text.ljust(width)
-                  for text, width, number in zip(line, widths, numbers, strict=True)]
+        padded = [
+            text.rjust(width) if number else text.ljust(width)
+            for text, width, number in zip(line, widths, numbers, strict=True)
+        ]
         print(f"  {'  '.join(padded)}".rstrip(), file=stream)
 
 

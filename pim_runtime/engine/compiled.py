@@ -27,9 +27,7 @@ class CompiledEngine:
             )
         load_driver(binary.closure)
 
-    def run(
-        self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]
-    ) -> list[Fault]:
+    def run(self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]) -> list[Fault]:
         from ..compiler.driver import load_driver
 
         drive, faults, first = load_driver(binary.closure), [], dpus.start

@@ -37,9 +37,7 @@ class InterpretedEngine:
     def prepare(self, binary: DpuBinary) -> None:
         """Nothing to do: the source is the program."""
 
-    def run(
-        self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]
-    ) -> list[Fault]:
+    def run(self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]) -> list[Fault]:
         faults = []
         for dpu in dpus:
             try:

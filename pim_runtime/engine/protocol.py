@@ -61,7 +61,5 @@ class Engine(Protocol):
     def prepare(self, binary: DpuBinary) -> None:
         """Do at load what the first launch would otherwise wait for. Raises KernelError for a broken kernel."""
 
-    def run(
-        self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]
-    ) -> list[Fault]:
+    def run(self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]) -> list[Fault]:
         """Run the program on `dpus` in this thread; `record` is the thread's run record. A DPU in fault is skipped."""

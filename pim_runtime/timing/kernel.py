@@ -56,10 +56,14 @@ def kernel_ticks(counters: LaunchCounters, hardware: Hardware) -> KernelTicks:
     of_tasklet = counters.rows
     of_all = of_tasklet.sum(axis=2)
     compute = np.maximum(of_all @ (issue + _dma_load_ticks(hardware)), (of_tasklet @ reissue).max(axis=2))
-    memory = np.maximum(of_all @ _occupancy_ticks(hardware),
-                        (of_tasklet @ (reissue + _stall_ticks(hardware))).max(axis=2))
-    return KernelTicks(compute=compute.sum(axis=1), dma=(np.maximum(memory, compute) - compute).sum(axis=1),
-                       barrier=counters.barriers * barrier_ticks(counters.nr_tasklets, hardware))
+    memory = np.maximum(
+        of_all @ _occupancy_ticks(hardware), (of_tasklet @ (reissue + _stall_ticks(hardware))).max(axis=2)
+    )
+    return KernelTicks(
+        compute=compute.sum(axis=1),
+        dma=(np.maximum(memory, compute) - compute).sum(axis=1),
+        barrier=counters.barriers * barrier_ticks(counters.nr_tasklets, hardware),
+    )
 
 
 def dpu_kernel_cycles(counters: LaunchCounters, hardware: Hardware) -> NDArray[np.int64]:
@@ -74,8 +78,10 @@ def barrier_ticks(nr_tasklets: int, hardware: Hardware) -> int:
     """
     limit = hardware.dpu.max_tasklets
     if not 1 <= nr_tasklets <= limit:
-        raise ValueError(f"{nr_tasklets} tasklets on {hardware.name}: a DPU runs 1 to {limit} (dpu.max_tasklets). "
-                         f"Use at most {limit}.")
+        raise ValueError(
+            f"{nr_tasklets} tasklets on {hardware.name}: a DPU runs 1 to {limit} (dpu.max_tasklets). "
+            f"Use at most {limit}."
+        )
     points = hardware.sync.barrier
     for (x, y), (next_x, next_y) in pairwise(points):
         if nr_tasklets <= next_x:
@@ -85,13 +91,18 @@ def barrier_ticks(nr_tasklets: int, hardware: Hardware) -> int:
 
 # Every bound is linear in the counters of a row, so each is a row of prices: ticks per unit of each counter.
 
+
 def _issue_ticks(hardware: Hardware) -> Ticks:
-    return _prices({Counter.SLOTS: TICKS_PER_CYCLE,
-                    Counter.READS: hardware.dma.issue_slots * TICKS_PER_CYCLE,
-                    Counter.WRITES: hardware.dma.issue_slots * TICKS_PER_CYCLE,
-                    Counter.LOCKS: hardware.sync.lock_slots * TICKS_PER_CYCLE,
-                    Counter.SYNCS: hardware.sync.sync_slots * TICKS_PER_CYCLE,
-                    Counter.ALLOCS: hardware.sync.alloc_slots * TICKS_PER_CYCLE})
+    return _prices(
+        {
+            Counter.SLOTS: TICKS_PER_CYCLE,
+            Counter.READS: hardware.dma.issue_slots * TICKS_PER_CYCLE,
+            Counter.WRITES: hardware.dma.issue_slots * TICKS_PER_CYCLE,
+            Counter.LOCKS: hardware.sync.lock_slots * TICKS_PER_CYCLE,
+            Counter.SYNCS: hardware.sync.sync_slots * TICKS_PER_CYCLE,
+            Counter.ALLOCS: hardware.sync.alloc_slots * TICKS_PER_CYCLE,
+        }
+    )
 
 
 def _dma_load_ticks(hardware: Hardware) -> Ticks:
@@ -108,8 +119,14 @@ def _stall_ticks(hardware: Hardware) -> Ticks:
 
 
 def _dma_prices(read: DmaLine, write: DmaLine) -> Ticks:
-    return _prices({Counter.READS: _ticks(read.setup_cycles), Counter.READ_BYTES: _ticks(read.cycles_per_byte),
-                    Counter.WRITES: _ticks(write.setup_cycles), Counter.WRITE_BYTES: _ticks(write.cycles_per_byte)})
+    return _prices(
+        {
+            Counter.READS: _ticks(read.setup_cycles),
+            Counter.READ_BYTES: _ticks(read.cycles_per_byte),
+            Counter.WRITES: _ticks(write.setup_cycles),
+            Counter.WRITE_BYTES: _ticks(write.cycles_per_byte),
+        }
+    )
 
 
 def _prices(of: dict[Counter, int]) -> Ticks:

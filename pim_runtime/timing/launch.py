@@ -24,20 +24,27 @@ def launch_costs(counters: LaunchCounters, *, nr_tasklets: int, nr_ranks: int, h
     Raises ValueError for tasklets that the counters or the hardware do not have, and for fewer than one rank.
     """
     if nr_tasklets != counters.nr_tasklets:
-        raise ValueError(f"launch of {nr_tasklets} tasklets with counters of {counters.nr_tasklets}: "
-                         f"both must agree. Pass nr_tasklets={counters.nr_tasklets}.")
+        raise ValueError(
+            f"launch of {nr_tasklets} tasklets with counters of {counters.nr_tasklets}: "
+            f"both must agree. Pass nr_tasklets={counters.nr_tasklets}."
+        )
     if nr_ranks < 1:
         raise ValueError(f"launch on {nr_ranks} ranks: a launch needs at least one. Pass nr_ranks >= 1.")
     ticks = kernel_ticks(counters, hardware)
     # The order of the DPUs must not show, so equally slow ones are told apart by their parts, not their index.
     slowest = np.lexsort((ticks.barrier, ticks.compute, ticks.total))[-1]
     launch = hardware.launch
-    start_ps = rounded(exact_us(launch.setup_us) + exact_us(launch.us_per_tasklet) * nr_tasklets
-                       + exact_us(launch.us_per_further_rank) * (nr_ranks - 1))
-    return (Cost(reason="launch", duration_ps=start_ps),
-            Cost(reason="compute", duration_ps=_duration_ps(int(ticks.compute[slowest]), hardware)),
-            Cost(reason="dma", duration_ps=_duration_ps(int(ticks.dma[slowest]), hardware)),
-            Cost(reason="barrier", duration_ps=_duration_ps(int(ticks.barrier[slowest]), hardware)))
+    start_ps = rounded(
+        exact_us(launch.setup_us)
+        + exact_us(launch.us_per_tasklet) * nr_tasklets
+        + exact_us(launch.us_per_further_rank) * (nr_ranks - 1)
+    )
+    return (
+        Cost(reason="launch", duration_ps=start_ps),
+        Cost(reason="compute", duration_ps=_duration_ps(int(ticks.compute[slowest]), hardware)),
+        Cost(reason="dma", duration_ps=_duration_ps(int(ticks.dma[slowest]), hardware)),
+        Cost(reason="barrier", duration_ps=_duration_ps(int(ticks.barrier[slowest]), hardware)),
+    )
 
 
 def _duration_ps(ticks: int, hardware: Hardware) -> int:

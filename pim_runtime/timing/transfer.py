@@ -18,8 +18,9 @@ TransferMode = Literal["push", "pull", "broadcast", "serial_to", "serial_from"]
 """push, pull: all DPUs in one call. broadcast: one buffer to all. serial_to, serial_from: a call per DPU, in turn."""
 
 
-def transfer_costs(*, mode: TransferMode, nr_dpus: int, nr_ranks: int, bytes_per_dpu: int,
-                   hardware: Hardware) -> tuple[Cost, ...]:
+def transfer_costs(
+    *, mode: TransferMode, nr_dpus: int, nr_ranks: int, bytes_per_dpu: int, hardware: Hardware
+) -> tuple[Cost, ...]:
     """The parts "transfer_setup" and "transfer" of one transfer; none when there are no bytes.
 
     The bandwidths are those of buffers in DRAM. Parallel transfers that fit the last-level cache of the host (16 MB in
@@ -40,12 +41,15 @@ def transfer_costs(*, mode: TransferMode, nr_dpus: int, nr_ranks: int, bytes_per
         case "serial_from":
             link, calls, dpus, ranks = links.pull, nr_dpus, 1, 1
         case _:
-            raise ValueError(f"transfer mode {mode!r} is not one of push, pull, broadcast, serial_to, serial_from. "
-                             f"Use one of them.")
+            raise ValueError(
+                f"transfer mode {mode!r} is not one of push, pull, broadcast, serial_to, serial_from. Use one of them."
+            )
     if bytes_per_dpu == 0:
         return ()
-    return (Cost(reason="transfer_setup", duration_ps=rounded(calls * _setup_ps(link, ranks))),
-            Cost(reason="transfer", duration_ps=rounded(calls * _bytes_ps(link, dpus, ranks, bytes_per_dpu))))
+    return (
+        Cost(reason="transfer_setup", duration_ps=rounded(calls * _setup_ps(link, ranks))),
+        Cost(reason="transfer", duration_ps=rounded(calls * _bytes_ps(link, dpus, ranks, bytes_per_dpu))),
+    )
 
 
 def _setup_ps(link: HostLink, nr_ranks: int) -> Fraction:
@@ -61,7 +65,9 @@ def _bytes_ps(link: HostLink, nr_dpus: int, nr_ranks: int, bytes_per_dpu: int) -
 def _check(nr_dpus: int, nr_ranks: int, bytes_per_dpu: int, hardware: Hardware) -> None:
     most = nr_ranks * hardware.geometry.dpus_per_rank
     if not 1 <= nr_ranks <= nr_dpus <= most:
-        raise ValueError(f"transfer with {nr_dpus} DPUs in {nr_ranks} ranks: a rank has 1 to "
-                         f"{hardware.geometry.dpus_per_rank} DPUs. Pass the ranks that hold these DPUs.")
+        raise ValueError(
+            f"transfer with {nr_dpus} DPUs in {nr_ranks} ranks: a rank has 1 to "
+            f"{hardware.geometry.dpus_per_rank} DPUs. Pass the ranks that hold these DPUs."
+        )
     if bytes_per_dpu < 0:
         raise ValueError(f"transfer of {bytes_per_dpu} bytes per DPU: sizes are not negative. Pass 0 or more.")

@@ -110,7 +110,10 @@ def test_a_step_is_push_run_and_pull(report):
         reasons = re.findall(r"(\w+) ([\d.]+)", rows[part][2])
         assert sum(float(us) for _, us in reasons) == pytest.approx(rows[part][0], abs=0.2)
     assert [reason for reason, _ in re.findall(r"(\w+) ([\d.]+)", rows["run"][2])] == [
-        "launch", "compute", "dma", "barrier",
+        "launch",
+        "compute",
+        "dma",
+        "barrier",
     ]
 
 

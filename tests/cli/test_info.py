@@ -29,8 +29,11 @@ def cache(tmp_path, monkeypatch):
 
 def cells(text, first):
     """The rows of the printed tables whose first cell is `first`, split at the columns' gaps."""
-    return [[cell.strip() for cell in line.split("  ") if cell.strip()]
-            for line in text.splitlines() if line.strip().startswith(first)]
+    return [
+        [cell.strip() for cell in line.split("  ") if cell.strip()]
+        for line in text.splitlines()
+        if line.strip().startswith(first)
+    ]
 
 
 def test_overview(cache, capsys):
@@ -40,13 +43,18 @@ def test_overview(cache, capsys):
     for name in ("numba", "llvmlite", "numpy", "cffi"):
         assert cells(text, name)[0][1] == version(name)
     assert cells(text, "engines")[0][1] == "compiled, interpreted"
-    assert cells(text, "kernel cache ") == [["kernel cache", str(cache), "exact"],
-                                            ["kernel cache size", "100", "bytes", "measured here", "2 files"]]
+    assert cells(text, "kernel cache ") == [
+        ["kernel cache", str(cache), "exact"],
+        ["kernel cache size", "100", "bytes", "measured here", "2 files"],
+    ]
     for name in available_profiles():
         hardware = load_profile(name)
-        row, = cells(text, name)
-        assert row[1:4] == [str(hardware.geometry.ranks), f"{hardware.geometry.dpus:,}",
-                            str(hardware.pipeline.clock_mhz)]
+        (row,) = cells(text, name)
+        assert row[1:4] == [
+            str(hardware.geometry.ranks),
+            f"{hardware.geometry.dpus:,}",
+            str(hardware.pipeline.clock_mhz),
+        ]
         assert sum(map(int, row[4:])) == len(hardware.provenance)
     assert "dpu_kernels.attention" in text
 
@@ -58,7 +66,7 @@ def test_profile_shows_every_value_with_unit_provenance_and_source(name, capsys)
     quantities = load_profile(name).provenance
     assert f"{len(quantities)} values" in text
     for quantity in quantities:
-        row, = [row for row in cells(text, quantity.key) if row[0] == quantity.key]
+        (row,) = [row for row in cells(text, quantity.key) if row[0] == quantity.key]
         assert row[2:4] == [quantity.unit, quantity.provenance]
         assert quantity.source in text
 
@@ -75,6 +83,8 @@ def test_it_asks_the_same_cache_folder_as_the_compiler():
 
 
 def test_it_neither_imports_numba_nor_a_kernel():
-    code = ("import sys; from pim_runtime.cli.main import main; main(['info'])\n"
-            "assert not [name for name in sys.modules if name.partition('.')[0] in ('numba', 'dpu_kernels')]")
+    code = (
+        "import sys; from pim_runtime.cli.main import main; main(['info'])\n"
+        "assert not [name for name in sys.modules if name.partition('.')[0] in ('numba', 'dpu_kernels')]"
+    )
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

@@ -24,9 +24,14 @@ def report(*, passed):
 @pytest.fixture
 def command(monkeypatch):
     """`command(run)` makes `pim work` the only subcommand."""
+
     def install(run):
-        module = SimpleNamespace(NAME="work", HELP="does work", run=run,
-                                 add_arguments=lambda parser: parser.add_argument("--size", type=int, default=1))
+        module = SimpleNamespace(
+            NAME="work",
+            HELP="does work",
+            run=run,
+            add_arguments=lambda parser: parser.add_argument("--size", type=int, default=1),
+        )
         monkeypatch.setattr(main_module, "COMMANDS", (module,))
 
     return install
@@ -45,8 +50,15 @@ def test_arguments_reach_the_command(command, capsys):
     assert capsys.readouterr().out == "size 7\n======\n"
 
 
-@pytest.mark.parametrize("error", [LinkError("too large"), KernelError("no floats"), ValueError("size is -1"),
-                                   FileNotFoundError(2, "No such file", "x.toml")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        LinkError("too large"),
+        KernelError("no floats"),
+        ValueError("size is -1"),
+        FileNotFoundError(2, "No such file", "x.toml"),
+    ],
+)
 def test_a_users_mistake_is_one_line_and_no_traceback(command, capsys, error):
     def run(arguments):
         raise error
@@ -111,11 +123,13 @@ def test_no_command_is_a_usage_error(capsys):
 
 
 def test_every_command_takes_json_and_starts_without_numba():
-    code = ("import sys; from pim_runtime.cli.main import COMMANDS, main\n"
-            "for command in COMMANDS:\n"
-            "    try: main([command.NAME, '--help'])\n"
-            "    except SystemExit: pass\n"
-            "assert 'numba' not in sys.modules")
+    code = (
+        "import sys; from pim_runtime.cli.main import COMMANDS, main\n"
+        "for command in COMMANDS:\n"
+        "    try: main([command.NAME, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "assert 'numba' not in sys.modules"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.count("--json FILE") == 2 * len(main_module.COMMANDS)
 

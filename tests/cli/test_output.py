@@ -23,15 +23,25 @@ TABLE = Table(
     columns=(Column(name="KV length"), Column(name="latency", unit="ms", origin="modelled"), Column(name="note")),
     rows=((256, np.float64(1.23456), "warm [not markup]"), (np.int64(65536), Decimal("12.5"), None)),
 )
-REPORT = Report(title="A report", sections=(
-    Section(title="Numbers", values=(Value(name="power", value=23.22, unit="W", origin="published", source="a paper"),),
-            tables=(TABLE,), notes=("A note.",),
-            checks=(Check(name="bits agree", passed=True, detail="64 of 64"), Check(name="no fault", passed=True))),
-))
-FAILED = Report(title="Bad", sections=(
-    Section(title="One", checks=(Check(name="first", passed=False, detail="1 != 2"),)),
-    Section(title="Two", checks=(Check(name="second", passed=True),)),
-))
+REPORT = Report(
+    title="A report",
+    sections=(
+        Section(
+            title="Numbers",
+            values=(Value(name="power", value=23.22, unit="W", origin="published", source="a paper"),),
+            tables=(TABLE,),
+            notes=("A note.",),
+            checks=(Check(name="bits agree", passed=True, detail="64 of 64"), Check(name="no fault", passed=True)),
+        ),
+    ),
+)
+FAILED = Report(
+    title="Bad",
+    sections=(
+        Section(title="One", checks=(Check(name="first", passed=False, detail="1 != 2"),)),
+        Section(title="Two", checks=(Check(name="second", passed=True),)),
+    ),
+)
 
 
 class Terminal(io.StringIO):
@@ -46,7 +56,9 @@ def text_of(report, stream=None):
 
 
 def test_plain_text_is_aligned_and_names_every_unit_and_origin():
-    assert text_of(REPORT) == """\
+    assert (
+        text_of(REPORT)
+        == """\
 A report
 ========
 
@@ -66,6 +78,7 @@ PASS  no fault
 
 all 2 checks passed
 """
+    )
 
 
 def test_failed_checks_are_named_last():
@@ -91,11 +104,27 @@ def test_an_empty_table_prints_its_heading():
     assert "  a  bb\n" in text_of(Report(title="T", sections=(Section(title="S", tables=(table,)),)))
 
 
-@pytest.mark.parametrize(("cell", "text"), [
-    (None, "-"), (True, "yes"), (np.bool_(False), "no"), (0, "0"), (-1234567, "-1,234,567"), (np.uint8(255), "255"),
-    (0.0, "0"), (1 / 3, "0.3333"), (9999.4, "9999"), (12345.6, "12,346"), (2.5e-7, "2.5e-07"), (3e15, "3e+15"),
-    (float("nan"), "nan"), (Decimal("0.5458"), "0.5458"), (Decimal("1234.5"), "1,234.5"), ("as it is", "as it is"),
-])
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (None, "-"),
+        (True, "yes"),
+        (np.bool_(False), "no"),
+        (0, "0"),
+        (-1234567, "-1,234,567"),
+        (np.uint8(255), "255"),
+        (0.0, "0"),
+        (1 / 3, "0.3333"),
+        (9999.4, "9999"),
+        (12345.6, "12,346"),
+        (2.5e-7, "2.5e-07"),
+        (3e15, "3e+15"),
+        (float("nan"), "nan"),
+        (Decimal("0.5458"), "0.5458"),
+        (Decimal("1234.5"), "1,234.5"),
+        ("as it is", "as it is"),
+    ],
+)
 def test_cells_are_written_for_people(cell, text):
     assert format_cell(cell) == text
 
@@ -110,10 +139,15 @@ def test_json_holds_everything_in_plain_types(tmp_path):
     write_json(path, report_as_json(REPORT, command="demo", version="1.2"))
     content = json.loads(path.read_text())
     assert {key: content[key] for key in ("command", "version", "title", "passed")} == {
-        "command": "demo", "version": "1.2", "title": "A report", "passed": True}
-    section, = content["sections"]
+        "command": "demo",
+        "version": "1.2",
+        "title": "A report",
+        "passed": True,
+    }
+    (section,) = content["sections"]
     assert section["values"] == [
-        {"name": "power", "value": 23.22, "unit": "W", "origin": "published", "source": "a paper"}]
+        {"name": "power", "value": 23.22, "unit": "W", "origin": "published", "source": "a paper"}
+    ]
     assert section["tables"][0]["columns"][1] == {"name": "latency", "unit": "ms", "origin": "modelled"}
     assert section["tables"][0]["rows"] == [[256, 1.23456, "warm [not markup]"], [65536, 12.5, None]]
     assert section["notes"] == ["A note."]
@@ -125,8 +159,10 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 @given(st.lists(st.none() | st.booleans() | st.integers() | FINITE | st.text()))
 def test_json_gives_every_cell_back(cells):
-    report = Report(title="", sections=(Section(title="", values=tuple(
-        Value(name="", value=cell, origin="exact") for cell in cells)),))
+    report = Report(
+        title="",
+        sections=(Section(title="", values=tuple(Value(name="", value=cell, origin="exact") for cell in cells)),),
+    )
     content = json.loads(json.dumps(report_as_json(report, command="", version=""), allow_nan=False))
     assert [value["value"] for value in content["sections"][0]["values"]] == cells
 

@@ -36,11 +36,14 @@ def test_print_and_breakpoint_work_in_the_interpreted_engine(dpus, monkeypatch, 
     one.load(program)
     one.exec()
     assert seen == [("debugged", 0, 0), ("debugged", 1, 10)]
-    assert capsys.readouterr().out == f"tasklet 0 of DPU memory at {values.address}\ntasklet 1 of DPU memory at {values.address}\n"
+    assert (
+        capsys.readouterr().out
+        == f"tasklet 0 of DPU memory at {values.address}\ntasklet 1 of DPU memory at {values.address}\n"
+    )
     assert list(one.values.int64()) == [0, 10]
 
 
 @pytest.mark.quick
 def test_the_compiled_engine_refuses_them(dpus):
-    with pytest.raises(KernelError, match="only CPython can run.*interpreted"):
+    with pytest.raises(KernelError, match=r"only CPython can run.*interpreted"):
         dpus(1).load(program)

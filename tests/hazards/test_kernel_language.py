@@ -130,7 +130,8 @@ def float_cast(total, values, done):
 
 @case(
     reason="a kernel cannot use module `math`",
-    line="total.store(t, math.isqrt(values.load(t)))", name="math",
+    line="total.store(t, math.isqrt(values.load(t)))",
+    name="math",
     mend="import what it needs from pim_runtime.device",
 )
 def math_module(total, values, done):
@@ -148,7 +149,8 @@ def math_module(total, values, done):
 
 @case(
     reason="a kernel cannot use module `np`",
-    line="total.store(t, np.mean(values.array(t)))", name="np",
+    line="total.store(t, np.mean(values.array(t)))",
+    name="np",
     mend="import what it needs from pim_runtime.device",
 )
 def numpy_mean(total, values, done):
@@ -164,7 +166,12 @@ def numpy_mean(total, values, done):
     return broken, mended
 
 
-@case(reason="DPU kernels are integer-only, but `SCALE` is float", line="total.store(t, me(t) * SCALE)", name="SCALE", mend=SCALING)
+@case(
+    reason="DPU kernels are integer-only, but `SCALE` is float",
+    line="total.store(t, me(t) * SCALE)",
+    name="SCALE",
+    mend=SCALING,
+)
 def float_global(total, values, done):
     def broken(t):
         total.store(t, me(t) * SCALE)
@@ -279,7 +286,8 @@ def slice_of_a_view(total, values, done):
 
 @case(
     reason="`twice` is an ordinary Python function",
-    line="total.store(t, twice(me(t)))", name="twice",
+    line="total.store(t, twice(me(t)))",
+    name="twice",
     mend="mark it @dpu_function to call it from a kernel",
 )
 def ordinary_function(total, values, done):
@@ -303,7 +311,12 @@ def undefined_name(total, values, done):
     return broken, mended
 
 
-@case(reason="a kernel cannot use `sum`, a builtin_function_or_method", line="total.store(t, sum(ENTRIES))", name="sum", mend=NAMES)
+@case(
+    reason="a kernel cannot use `sum`, a builtin_function_or_method",
+    line="total.store(t, sum(ENTRIES))",
+    name="sum",
+    mend=NAMES,
+)
 def builtin_without_counterpart(total, values, done):
     def broken(t):
         total.store(t, sum(ENTRIES))

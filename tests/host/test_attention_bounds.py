@@ -19,20 +19,27 @@ from host.attention.softmax_plan import softmax_plan
 FLOAT64_SLACK = 1e-12  # of max|v|: rounding of the float64 references themselves
 
 
-def softmax_error_and_bound(scores: NDArray[np.int64], v: NDArray[np.int64], logit_scale: float,
-                            probability_bits: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    plan = softmax_plan(logit_scale=logit_scale, score_bound=int(np.abs(scores).max()),
-                        probability_bits=probability_bits)
+def softmax_error_and_bound(
+    scores: NDArray[np.int64], v: NDArray[np.int64], logit_scale: float, probability_bits: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    plan = softmax_plan(
+        logit_scale=logit_scale, score_bound=int(np.abs(scores).max()), probability_bits=probability_bits
+    )
     weights = reference.softmax_weights(scores, plan)
     error = np.abs(weights @ v / weights.sum() - reference.float_softmax(scores, v, logit_scale=logit_scale))
     return error, bounds.softmax_bound(v, weight_sum=weights.sum(), probability_bits=probability_bits)
 
 
-@given(scores=hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(-2**40, 2**40)), data=st.data(),
-       logit_range=st.floats(-30, 30), probability_bits=st.integers(8, 30))
+@given(
+    scores=hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(-(2**40), 2**40)),
+    data=st.data(),
+    logit_range=st.floats(-30, 30),
+    probability_bits=st.integers(8, 30),
+)
 def test_integer_softmax_is_within_its_bound(
-        scores: NDArray[np.int64], data: st.DataObject, logit_range: float, probability_bits: int) -> None:
-    v = data.draw(hnp.arrays(np.int64, (len(scores), 2), elements=st.integers(-2**20, 2**20)))
+    scores: NDArray[np.int64], data: st.DataObject, logit_range: float, probability_bits: int
+) -> None:
+    v = data.draw(hnp.arrays(np.int64, (len(scores), 2), elements=st.integers(-(2**20), 2**20)))
     error, bound = softmax_error_and_bound(scores, v, 2.0**logit_range / 2**40, probability_bits)
     assert (error <= bound + FLOAT64_SLACK * np.abs(v).max()).all()
 
@@ -48,35 +55,45 @@ def test_many_tokens_that_all_round_down_nearly_reach_the_bound(probability_bits
     v[0] = 0
     error, bound = softmax_error_and_bound(scores, v, logit_scale, probability_bits)
     assert (error <= bound).all()
-    assert bound == pytest.approx(min(1.0, bounds.kernel_relative_error(probability_bits)
-                                      + tokens * 2.0 ** -(probability_bits + 1)), rel=1e-6)
+    assert bound == pytest.approx(
+        min(1.0, bounds.kernel_relative_error(probability_bits) + tokens * 2.0 ** -(probability_bits + 1)), rel=1e-6
+    )
     assert error >= 0.85 * bound if probability_bits > 8 else error < bound
 
 
-@pytest.mark.parametrize(("probability_bits", "expected"), [
-    (15, 6.25e-2), (16, 3.13e-2), (20, 1.96e-3), (24, 1.28e-4), (28, 1.39e-5), (30, 8.14e-6)])
+@pytest.mark.parametrize(
+    ("probability_bits", "expected"),
+    [(15, 6.25e-2), (16, 3.13e-2), (20, 1.96e-3), (24, 1.28e-4), (28, 1.39e-5), (30, 8.14e-6)],
+)
 def test_worst_case_over_4096_tokens(probability_bits: int, expected: float) -> None:
-    bound = bounds.softmax_bound(np.array([[0]] * 4095 + [[1]]), weight_sum=2**probability_bits,
-                                 probability_bits=probability_bits)
+    bound = bounds.softmax_bound(
+        np.array([[0]] * 4095 + [[1]]), weight_sum=2**probability_bits, probability_bits=probability_bits
+    )
     assert bound == pytest.approx(expected, rel=7e-3)
 
 
 def test_logit_perturbation_is_tight_for_two_tokens() -> None:
     v = np.array([[0.0], [3.0]])
     for epsilon in (1e-6, 0.1, 1.0, 20.0):
-        change = (reference.float_softmax([-epsilon / 2, epsilon / 2], v, logit_scale=1.0)
-                  - reference.float_softmax([epsilon / 2, -epsilon / 2], v, logit_scale=1.0))
+        change = reference.float_softmax([-epsilon / 2, epsilon / 2], v, logit_scale=1.0) - reference.float_softmax(
+            [epsilon / 2, -epsilon / 2], v, logit_scale=1.0
+        )
         bound = bounds.perturbation_bound(v, logit_error=epsilon)
         assert change == pytest.approx(bound, rel=1e-9)
 
 
-@given(logits=hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(-20, 20)), epsilon=st.floats(0, 10),
-       data=st.data())
+@given(
+    logits=hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(-20, 20)),
+    epsilon=st.floats(0, 10),
+    data=st.data(),
+)
 def test_logit_perturbation_is_bounded(logits: NDArray[np.float64], epsilon: float, data: st.DataObject) -> None:
     shift = data.draw(hnp.arrays(np.float64, len(logits), elements=st.floats(-1, 1)))
     v = data.draw(hnp.arrays(np.float64, (len(logits), 2), elements=st.floats(-100, 100)))
-    change = np.abs(reference.float_softmax(logits + epsilon * shift, v, logit_scale=1.0)
-                    - reference.float_softmax(logits, v, logit_scale=1.0))
+    change = np.abs(
+        reference.float_softmax(logits + epsilon * shift, v, logit_scale=1.0)
+        - reference.float_softmax(logits, v, logit_scale=1.0)
+    )
     assert (change <= bounds.perturbation_bound(v, logit_error=epsilon) + FLOAT64_SLACK * 100).all()
 
 
@@ -92,16 +109,19 @@ def test_quantised_logits_are_within_their_error(data: st.DataObject, limit: int
     assert error <= bound + FLOAT64_SLACK * np.abs(k @ q[0]).max() + 1e-290
 
 
-def attention_error_and_bound(q: NDArray[np.float64], k: NDArray[np.float64], v: NDArray[np.float64], *, limit: int,
-                              scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def attention_error_and_bound(
+    q: NDArray[np.float64], k: NDArray[np.float64], v: NDArray[np.float64], *, limit: int, scale: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """One head of int16 operands, so that any limit up to 32767 will do."""
     query, keys, values = (quantise(x, dtype="int16", limit=limit) for x in (q, k, v))
     plan = softmax_plan(logit_scale=float(query.scale * keys.scale) * scale, score_bound=q.shape[-1] * limit**2)
     sums = reference.attention_softmax(query.values, keys.values[None], values.values[None], plan)
-    error = np.abs(softmax_to_real(sums, v_scale=values.scale)
-                   - reference.float_attention(q, k[None], v[None], scale=scale))
-    return error, bounds.quantised_attention_bound(query, keys, values, scale=scale, weight_sum=sums.weight_sum,
-                                                   probability_bits=plan.probability_bits)
+    error = np.abs(
+        softmax_to_real(sums, v_scale=values.scale) - reference.float_attention(q, k[None], v[None], scale=scale)
+    )
+    return error, bounds.quantised_attention_bound(
+        query, keys, values, scale=scale, weight_sum=sums.weight_sum, probability_bits=plan.probability_bits
+    )
 
 
 @given(data=st.data(), limit=st.sampled_from([7, 127, 32767]), scale=st.floats(1e-3, 2))
@@ -119,11 +139,11 @@ def test_aligned_rounding_errors_nearly_reach_the_total_bound(epsilon: float) ->
     dim, a, b, just_below_half = 128, 20, 2, 0.4999
     q, k = np.full((1, dim), a + just_below_half), np.full((2, dim), b + just_below_half)
     k[1] *= -1
-    q[0, 0], k[:, 0] = 127, (-46, 45)   # scale 1 for q; centres the two logits so that the error matters most
-    q[0, 1], k[:, 1] = 0, 127           # scale 1 for k
+    q[0, 0], k[:, 0] = 127, (-46, 45)  # scale 1 for q; centres the two logits so that the error matters most
+    q[0, 1], k[:, 1] = 0, 127  # scale 1 for k
     v = np.zeros((2, dim))
     v[:, 0] = 126 + just_below_half, -127 + just_below_half
-    v[0, 1] = 127                       # scale 1 for v
+    v[0, 1] = 127  # scale 1 for v
     size = bounds.logit_error(np.rint(q[0]), np.rint(k), logit_scale=1.0)
     error, bound = attention_error_and_bound(q, k, v, limit=127, scale=epsilon / float(size))
     assert (error <= bound).all()

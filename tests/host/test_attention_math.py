@@ -18,8 +18,9 @@ from host.attention.softmax_plan import softmax_plan
 
 DTYPES = ("int8", "int16", "int32")
 BITS = {"int8": 8, "int16": 16, "int32": 32}
-REAL_HEADS = hnp.arrays(np.float64, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5),
-                        elements=st.floats(-1e300, 1e300))
+REAL_HEADS = hnp.arrays(
+    np.float64, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.floats(-1e300, 1e300)
+)
 
 
 def wrapped(value: int, bits: int) -> int:
@@ -29,6 +30,7 @@ def wrapped(value: int, bits: int) -> int:
 
 def literal_div_d(q: Any, k: Any, v: Any, bits: int | None) -> list[int]:
     """S0-4 in Python integers for one query; `bits=None` does not wrap."""
+
     def narrow(value: int) -> int:
         return value if bits is None else wrapped(value, bits)
 
@@ -40,6 +42,7 @@ def literal_div_d(q: Any, k: Any, v: Any, bits: int | None) -> list[int]:
 
 
 # ---- quantisation
+
 
 @pytest.mark.parametrize(("dtype", "limit"), [("int8", 127), ("int16", 32767), ("int32", 2**28), ("int32", 2**31 - 1)])
 @given(x=REAL_HEADS)
@@ -85,8 +88,10 @@ def test_elements_that_are_not_finite_are_refused_with_their_place(bad: float) -
         quantise(x, dtype="int8", limit=127)
 
 
-@pytest.mark.parametrize(("shape", "limit", "message"), [
-    ((3,), 127, "shape"), ((0, 4), 127, "shape"), ((2, 2), 0, "limit"), ((2, 2), 128, "limit")])
+@pytest.mark.parametrize(
+    ("shape", "limit", "message"),
+    [((3,), 127, "shape"), ((0, 4), 127, "shape"), ((2, 2), 0, "limit"), ((2, 2), 128, "limit")],
+)
 def test_impossible_quantisations_are_refused(shape: tuple[int, ...], limit: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         quantise(np.ones(shape), dtype="int8", limit=limit)
@@ -99,6 +104,7 @@ def test_impossible_scales_are_refused(scale: list[float]) -> None:
 
 
 # ---- div_d
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 2**32), tokens=st.integers(1, 20), dim=st.sampled_from([1, 2, 7, 16, 128]))
@@ -132,21 +138,22 @@ def test_wide_attention_is_exact(dtype: str, limit: int, seed: int, tokens: int,
 @given(scores=hnp.arrays(np.int8, 20), dim=st.integers(1, 200))
 def test_division_truncates_toward_zero(scores: NDArray[np.int8], dim: int) -> None:
     assert reference.div_d(scores, dim).tolist() == [int(s / dim) for s in scores.tolist()]
-    assert reference.div_d(np.array([-2**63]), 1).tolist() == [-2**63]
+    assert reference.div_d(np.array([-(2**63)]), 1).tolist() == [-(2**63)]
 
 
 def test_large_int32_scores_are_exact_and_refused_beyond() -> None:
-    q = np.full(128, -2**27, np.int32)
+    q = np.full(128, -(2**27), np.int32)
     assert reference.scores(q, q[None], acc="wide").tolist() == [2**61]
     q[0] -= 1
     assert reference.scores(q, q[None], acc="wide").tolist() == [sum(int(x) ** 2 for x in q)]
-    full = np.full(128, -2**31, np.int32)
+    full = np.full(128, -(2**31), np.int32)
     with pytest.raises(ranges.AccumulatorOverflow):
         reference.scores(full, full[None], acc="wide")
     assert reference.scores(full, full[None], acc="wrap").tolist() == [0]
 
 
 # ---- softmax
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_softmax_sums_are_those_of_python_integers(dtype: str) -> None:
@@ -157,14 +164,16 @@ def test_softmax_sums_are_those_of_python_integers(dtype: str) -> None:
     maximum, weight_sum, weighted = sums
     assert [array.dtype.name for array in sums] == ["int64", "uint64", "int64"]
     for head, query in np.ndindex(2, 3):
-        exact = [sum(a * b for a, b in zip(data.q[head, query].tolist(), row, strict=True))
-                 for row in data.k[head].tolist()]
+        exact = [
+            sum(a * b for a, b in zip(data.q[head, query].tolist(), row, strict=True)) for row in data.k[head].tolist()
+        ]
         weights = reference.softmax_weights(np.array(exact), plan).tolist()
         assert maximum[head, query] == max(exact)
         assert weight_sum[head, query] == sum(weights)
         columns = zip(*data.v[head].tolist(), strict=True)
-        assert weighted[head, query].tolist() == [sum(e * v for e, v in zip(weights, column, strict=True))
-                                                  for column in columns]
+        assert weighted[head, query].tolist() == [
+            sum(e * v for e, v in zip(weights, column, strict=True)) for column in columns
+        ]
 
 
 def test_equal_tokens_and_a_single_token_give_the_value_itself() -> None:
@@ -207,6 +216,7 @@ def test_normalised_8_bit_probabilities_would_lose_a_long_context() -> None:
 
 # ---- real numbers
 
+
 def test_div_d_outputs_carry_three_scales() -> None:
     outputs = np.array([[[10, -20]], [[1, 2]]])
     real = output.div_d_to_real(outputs, q_scale=[0.5, 1.0], k_scale=[2.0, 3.0], v_scale=[0.25, 1.0])
@@ -228,26 +238,34 @@ def real_operands() -> samples.RealOperands:
 
 @pytest.fixture(scope="module")
 def real_outputs(real_operands: samples.RealOperands) -> NDArray[np.float64]:
-    return reference.float_attention(real_operands.q, real_operands.k[:, None], real_operands.v[:, None],
-                                     scale=1 / math.sqrt(32))
+    return reference.float_attention(
+        real_operands.q, real_operands.k[:, None], real_operands.v[:, None], scale=1 / math.sqrt(32)
+    )
 
 
-@pytest.mark.parametrize(("dtype", "mean_limit", "worst_limit"), [
-    ("int8", 1.6e-2, 2.6e-2), ("int16", 1e-4, 2e-4), ("int32", 2e-6, 4e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "mean_limit", "worst_limit"), [("int8", 1.6e-2, 2.6e-2), ("int16", 1e-4, 2e-4), ("int32", 2e-6, 4e-6)]
+)
 def test_quantised_attention_of_real_activations(
-        real_operands: samples.RealOperands, real_outputs: NDArray[np.float64], dtype: str, mean_limit: float,
-        worst_limit: float) -> None:
+    real_operands: samples.RealOperands,
+    real_outputs: NDArray[np.float64],
+    dtype: str,
+    mean_limit: float,
+    worst_limit: float,
+) -> None:
     limit = ranges.largest_operand(dtype=dtype, norm="softmax", acc="wide", dim=32, max_tokens=384)
     scale = 1 / math.sqrt(32)
     outputs, bound = np.empty_like(real_outputs), np.empty_like(real_outputs)
     for head in range(len(outputs)):
-        q, k, v = (quantise(x[head], dtype=dtype, limit=limit)
-                   for x in (real_operands.q, real_operands.k, real_operands.v))
+        q, k, v = (
+            quantise(x[head], dtype=dtype, limit=limit) for x in (real_operands.q, real_operands.k, real_operands.v)
+        )
         plan = softmax_plan(logit_scale=float(q.scale * k.scale) * scale, score_bound=32 * limit**2)
         sums = reference.attention_softmax(q.values, k.values[None], v.values[None], plan)
         outputs[head] = output.softmax_to_real(sums, v_scale=v.scale)
-        bound[head] = bounds.quantised_attention_bound(q, k, v, scale=scale, weight_sum=sums.weight_sum,
-                                                       probability_bits=plan.probability_bits)
+        bound[head] = bounds.quantised_attention_bound(
+            q, k, v, scale=scale, weight_sum=sums.weight_sum, probability_bits=plan.probability_bits
+        )
     error = output.relative_l2(outputs, real_outputs)
     assert error.mean() <= mean_limit
     assert error.max() <= worst_limit

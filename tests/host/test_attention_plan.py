@@ -45,7 +45,8 @@ def literal_weights(scores: list[int], logit_scale: float, score_bound: int, pro
 
 @given(logit_scale=LOGIT_SCALES, score_bound=SCORE_BOUNDS, probability_bits=PROBABILITY_BITS, data=st.data())
 def test_weights_are_those_of_the_literal_steps(
-        logit_scale: float, score_bound: int, probability_bits: int, data: st.DataObject) -> None:
+    logit_scale: float, score_bound: int, probability_bits: int, data: st.DataObject
+) -> None:
     near = min(score_bound, math.ceil(min(40 / logit_scale, 2**61)))
     scores = data.draw(st.lists(st.integers(-near, near) | st.integers(-score_bound, score_bound), min_size=1))
     plan = softmax_plan(logit_scale=logit_scale, score_bound=score_bound, probability_bits=probability_bits)
@@ -53,10 +54,14 @@ def test_weights_are_those_of_the_literal_steps(
     assert weights.tolist() == literal_weights(scores, logit_scale, score_bound, probability_bits)
 
 
-@given(logit_scale=LOGIT_SCALES | st.just(5e-324) | st.just(1.7e308), score_bound=SCORE_BOUNDS,
-       probability_bits=PROBABILITY_BITS)
+@given(
+    logit_scale=LOGIT_SCALES | st.just(5e-324) | st.just(1.7e308),
+    score_bound=SCORE_BOUNDS,
+    probability_bits=PROBABILITY_BITS,
+)
 def test_every_intermediate_of_the_device_fits_int64(
-        logit_scale: float, score_bound: int, probability_bits: int) -> None:
+    logit_scale: float, score_bound: int, probability_bits: int
+) -> None:
     plan = softmax_plan(logit_scale=logit_scale, score_bound=score_bound, probability_bits=probability_bits)
     assert 0 <= plan.max_difference <= 2 * score_bound
     assert 0 <= plan.pre_shift <= 32
@@ -87,8 +92,14 @@ def test_table_is_correctly_rounded() -> None:
 
 
 def test_interpolated_table_is_within_its_relative_error_for_every_argument() -> None:
-    unit_plan = SoftmaxPlan(probability_bits=30, multiplier=2**30, shift=30, pre_shift=0, max_difference=2**16,
-                            table=softmax_plan(logit_scale=1.0, score_bound=1).table)
+    unit_plan = SoftmaxPlan(
+        probability_bits=30,
+        multiplier=2**30,
+        shift=30,
+        pre_shift=0,
+        max_difference=2**16,
+        table=softmax_plan(logit_scale=1.0, score_bound=1).table,
+    )
     scores = -np.arange(2**16)
     weights = softmax_weights(scores, unit_plan)
     relative = np.abs(weights / np.exp2(30 + scores / 2**16) - 1).max()
@@ -110,14 +121,14 @@ def test_each_weight_is_within_rho_and_half_a_unit(logit_scale: float, probabili
 def test_huge_scale_keeps_only_the_maximum_and_never_shifts_left() -> None:
     plan = softmax_plan(logit_scale=1e300, score_bound=2**40)
     assert (plan.max_difference, plan.pre_shift, plan.shift) == (2, 0, 0)
-    assert softmax_weights(np.array([5, 4, 5, -2**40]), plan).tolist() == [2**24, 0, 2**24, 0]
+    assert softmax_weights(np.array([5, 4, 5, -(2**40)]), plan).tolist() == [2**24, 0, 2**24, 0]
 
 
 @pytest.mark.parametrize("logit_scale", [5e-324, 1e-200, 1e-30])
 def test_tiny_scale_weighs_all_tokens_alike(logit_scale: float) -> None:
     plan = softmax_plan(logit_scale=logit_scale, score_bound=2**61)
     assert plan.max_difference == 2**62
-    assert softmax_weights(np.array([-2**61, 0, 2**61]), plan).tolist() == [2**24] * 3
+    assert softmax_weights(np.array([-(2**61), 0, 2**61]), plan).tolist() == [2**24] * 3
 
 
 def test_no_range_of_scores_leaves_one_weight() -> None:
@@ -132,11 +143,19 @@ def test_plans_are_values() -> None:
     assert not softmax_plan(logit_scale=0.1, score_bound=9).table.flags.writeable
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"logit_scale": 0.0}, "logit_scale"), ({"logit_scale": -1.0}, "logit_scale"),
-    ({"logit_scale": math.nan}, "logit_scale"), ({"logit_scale": math.inf}, "logit_scale"),
-    ({"score_bound": -1}, "score_bound"), ({"score_bound": 2**61 + 1}, "score_bound"),
-    ({"probability_bits": 0}, "probability_bits"), ({"probability_bits": 31}, "probability_bits")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"logit_scale": 0.0}, "logit_scale"),
+        ({"logit_scale": -1.0}, "logit_scale"),
+        ({"logit_scale": math.nan}, "logit_scale"),
+        ({"logit_scale": math.inf}, "logit_scale"),
+        ({"score_bound": -1}, "score_bound"),
+        ({"score_bound": 2**61 + 1}, "score_bound"),
+        ({"probability_bits": 0}, "probability_bits"),
+        ({"probability_bits": 31}, "probability_bits"),
+    ],
+)
 def test_impossible_plans_are_refused(change: dict[str, float], message: str) -> None:
     arguments: dict[str, float] = {"logit_scale": 0.1, "score_bound": 100, "probability_bits": 24}
     with pytest.raises(ValueError, match=message):

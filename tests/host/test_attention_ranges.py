@@ -15,8 +15,19 @@ SHAPES = {"dim": st.integers(1, 512), "max_tokens": st.integers(1, 2**20)}
 
 
 def check(**change: Any) -> None:
-    check_ranges(**{"dtype": "int8", "norm": "softmax", "acc": "wide", "dim": 128, "max_tokens": 4096, "q_max": 128,
-                    "k_max": 128, "v_max": 128, **change})
+    check_ranges(
+        **{
+            "dtype": "int8",
+            "norm": "softmax",
+            "acc": "wide",
+            "dim": 128,
+            "max_tokens": 4096,
+            "q_max": 128,
+            "k_max": 128,
+            "v_max": 128,
+            **change,
+        }
+    )
 
 
 @pytest.mark.parametrize("norm", ["div_d", "softmax"])
@@ -60,12 +71,22 @@ def test_wrap_is_never_refused() -> None:
     assert largest_operand(dtype="int32", norm="div_d", acc="wrap", dim=128, max_tokens=4096) == 2**31 - 1
 
 
-@given(norm=st.sampled_from(["div_d", "softmax"]), dtype=st.sampled_from(["int8", "int16", "int32"]),
-       probability_bits=st.integers(1, 30), **SHAPES)
+@given(
+    norm=st.sampled_from(["div_d", "softmax"]),
+    dtype=st.sampled_from(["int8", "int16", "int32"]),
+    probability_bits=st.integers(1, 30),
+    **SHAPES,
+)
 def test_largest_operand_fits_and_the_next_does_not(
-        norm: Any, dtype: str, probability_bits: int, dim: int, max_tokens: int) -> None:
-    shape: dict[str, Any] = {"dtype": dtype, "norm": norm, "dim": dim, "max_tokens": max_tokens,
-                             "probability_bits": probability_bits}
+    norm: Any, dtype: str, probability_bits: int, dim: int, max_tokens: int
+) -> None:
+    shape: dict[str, Any] = {
+        "dtype": dtype,
+        "norm": norm,
+        "dim": dim,
+        "max_tokens": max_tokens,
+        "probability_bits": probability_bits,
+    }
     fits = largest_operand(acc="wide", **shape)
     check(**shape, q_max=fits, k_max=fits, v_max=fits)
     if fits < np.iinfo(dtype).max:
@@ -73,15 +94,26 @@ def test_largest_operand_fits_and_the_next_does_not(
             check(**shape, q_max=fits + 1, k_max=fits + 1, v_max=fits + 1)
 
 
-@pytest.mark.parametrize(("dtype", "dim", "max_tokens", "expected"), [
-    ("int8", 128, 4096, 127), ("int16", 128, 4096, 32767), ("int32", 32, 384, 2**28), ("int32", 128, 4096, 2**27 - 1)])
+@pytest.mark.parametrize(
+    ("dtype", "dim", "max_tokens", "expected"),
+    [("int8", 128, 4096, 127), ("int16", 128, 4096, 32767), ("int32", 32, 384, 2**28), ("int32", 128, 4096, 2**27 - 1)],
+)
 def test_largest_operand_of_usual_sizes(dtype: str, dim: int, max_tokens: int, expected: int) -> None:
     assert largest_operand(dtype=dtype, norm="softmax", acc="wide", dim=dim, max_tokens=max_tokens) == expected
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"q_max": 129}, "q_max"), ({"v_max": -1}, "v_max"), ({"dim": 0}, "dimensions"), ({"max_tokens": 0}, "tokens"),
-    ({"norm": "zscore"}, "norm"), ({"acc": "exact"}, "acc"), ({"probability_bits": 31}, "probability_bits")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"q_max": 129}, "q_max"),
+        ({"v_max": -1}, "v_max"),
+        ({"dim": 0}, "dimensions"),
+        ({"max_tokens": 0}, "tokens"),
+        ({"norm": "zscore"}, "norm"),
+        ({"acc": "exact"}, "acc"),
+        ({"probability_bits": 31}, "probability_bits"),
+    ],
+)
 def test_impossible_arguments_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check(**change)

@@ -29,18 +29,20 @@ def test_leading_axes_become_heads(tmp_path: Path) -> None:
     assert (operands.q.shape, operands.k.shape, operands.v.shape) == ((6, 5, 4), (6, 7, 4), (6, 7, 4))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"q": np.ones((2, 3, 5, 8))}, "must be the same"),
-    ({"k": np.ones((2, 3, 6, 4))}, "must be the same"),
-    ({"q": np.ones((5, 4))}, "must be the same"),
-    ({"v": np.ones((2, 3, 7, 4), np.int8)}, "v in .* is int8: it must be floating point"),
-    ({"v": np.full((2, 3, 7, 4), np.nan)}, "v in .* contains NaN"),
-    ({"k": np.ones((2, 3, 0, 4))}, r"k in .* has shape \(2, 3, 0, 4\)"),
-    ({"q": np.ones(4)}, "q in .* has shape"),
-    ({"q": np.array([None])}, "cannot be read"),
-])
-def test_files_that_do_not_hold_attention_are_refused(
-        tmp_path: Path, change: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"q": np.ones((2, 3, 5, 8))}, "must be the same"),
+        ({"k": np.ones((2, 3, 6, 4))}, "must be the same"),
+        ({"q": np.ones((5, 4))}, "must be the same"),
+        ({"v": np.ones((2, 3, 7, 4), np.int8)}, "v in .* is int8: it must be floating point"),
+        ({"v": np.full((2, 3, 7, 4), np.nan)}, "v in .* contains NaN"),
+        ({"k": np.ones((2, 3, 0, 4))}, r"k in .* has shape \(2, 3, 0, 4\)"),
+        ({"q": np.ones(4)}, "q in .* has shape"),
+        ({"q": np.array([None])}, "cannot be read"),
+    ],
+)
+def test_files_that_do_not_hold_attention_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     np.savez(tmp_path / "a.npz", **{**good(), **change})
     with pytest.raises(ValueError, match=message):
         load_operands(tmp_path / "a.npz")

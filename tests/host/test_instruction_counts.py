@@ -31,7 +31,7 @@ def full(value, rows=8, dim=DIM):
     ("variant", "dot", "axpy", "row"), [(WRAP[0], 8, 9, 30), (WRAP[1], 8, 9, 30), (WRAP[2], 15, 17, 48)], ids=str
 )
 def test_published_loops_on_ones(variant, dot, axpy, row):
-    slots = StatedSlots(score=DIM * dot + row, norm=12, weighted_row=DIM * axpy + row)
+    slots = StatedSlots(score=DIM * dot + row, norm=12, weighted_row=DIM * axpy + row, merged_row=DIM * axpy + row)
     assert stated(variant, full(1)) == slots
 
 
@@ -65,7 +65,8 @@ def test_wide_accumulators_add_64_bits():
     # int8 scores stay 32 bits wide; every output is 64 bits wide.
     assert stated(WIDE[0], full(1)).score == DIM * 8 + 30
     assert stated(WIDE[1], full(1)).score == DIM * (8 + 1) + 30
-    assert stated(WIDE[2], full(1)).score == DIM * (15 + 1) + 48
+    # A product of two int32 operands needs 64 bits.
+    assert stated(WIDE[2], full(1)).score == DIM * (7 + 1 + 129) + 48
     # Weights of int8 operands are 32-bit integers (score 128 / 128 = 1), those of others 64-bit ones.
     assert stated(WIDE[0], full(1)).weighted_row == DIM * (8 + 1 + 8 + 1) + 30
     assert stated(WIDE[1], full(1)).weighted_row == DIM * (8 + 1 + 129) + 30
@@ -75,9 +76,16 @@ def test_wide_accumulators_add_64_bits():
 def test_softmax_states_its_own_normalisation(variant):
     slots = stated(variant, full(1))
     assert slots.norm == 170
-    # All weights are 2**24, of 25 bits, and the values 1 are the smaller operand of every multiply.
+    # All weights are 2**24, of 25 bits, and the values 1 are the smaller operand of every multiply. For operands wider
+    # than int8 the product may need more than 32 bits, whatever the data.
+    multiply = 8 + 1 if variant.dtype == "int8" else 129
     row = 48 if variant.dtype == "int32" else 30
-    assert slots.weighted_row == DIM * (8 + 1 + 8 + 1) + row
+    assert slots.weighted_row == DIM * (8 + 1 + multiply) + row
+
+
+@pytest.mark.parametrize("variant", WIDE + SOFTMAX, ids=str)
+def test_wide_outputs_are_merged_by_adding(variant):
+    assert stated(variant, full(1)).merged_row == DIM * (8 + 1) + (48 if variant.dtype == "int32" else 30)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
@@ -92,6 +100,6 @@ def test_only_the_first_64_tokens_are_looked_at(variant):
 @pytest.mark.parametrize(("tokens", "dim"), [(1, 1), (1, 128), (64, 1), (7, 13)])
 def test_slots_are_positive_integers_for_every_shape(variant, tokens, dim):
     slots = stated(variant, full(1, tokens, dim))
-    for value in (slots.score, slots.norm, slots.weighted_row):
+    for value in (slots.score, slots.norm, slots.weighted_row, slots.merged_row):
         assert type(value) is int
         assert value > 0

@@ -160,9 +160,7 @@ def test_softmax_that_wraps_is_refused_by_name(dtype):
 @pytest.mark.parametrize("norm", ["div_d", "softmax"])
 def test_a_run_keeps_every_step(hardware, norm):
     workload, done, machine = real(norm=norm), [], Machine(hardware)
-    outcome = run_workload(
-        workload, nr_tasklets=5, machine=machine, options=EngineOptions(), advance=done.append
-    )
+    outcome = run_workload(workload, nr_tasklets=5, machine=machine, options=EngineOptions(), advance=done.append)
     assert done == [1, 1, 1]
     assert (outcome.nr_dpus, outcome.nr_ranks, machine.free_ranks) == (12, 1, 40)
     expected = answered(workload).outputs
@@ -178,9 +176,7 @@ def test_a_run_over_many_ranks_counts_them(hardware):
     workload = synthetic_workload(
         batch=5, heads=33, tokens=2, dim=4, dtype="int8", norm="div_d", acc="wrap", data="random", seed=0
     )
-    outcome = run_workload(
-        workload, nr_tasklets=3, machine=Machine(hardware), options=EngineOptions(), advance=ignore
-    )
+    outcome = run_workload(workload, nr_tasklets=3, machine=Machine(hardware), options=EngineOptions(), advance=ignore)
     assert (outcome.nr_dpus, outcome.nr_ranks) == (165, 3)
     np.testing.assert_array_equal(outcome.outputs, answered(workload).outputs)
 

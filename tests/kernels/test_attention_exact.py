@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,6 +68,22 @@ def test_the_whole_range_is_tried_where_the_accumulators_allow_it(variant):
         assert case.q.min() == case.k.min() == case.v.min() == np.iinfo(variant.dtype).min
     else:
         assert case.operand_max == -case.k.min() > 2**18
+
+
+@pytest.mark.parametrize("variant", VARIANTS[6:], ids=str)
+def test_weights_halve_down_to_the_last_bit(hardware, variant):
+    """Logits ln(2) apart; head j has value 1 at token j only, so its output is the weight of that token."""
+    tokens, one = 41, 1 << 24
+    case = make_case(variant, tokens=tokens, dim=1, patterns=("zero",) * tokens, logit_scale=math.log(2))
+    case.q[:] = 1
+    case.k[..., 0] = -np.arange(tokens)
+    case.v[0, :, :, 0] = np.eye(tokens)
+    sums = run(case, hardware).outputs
+    halves = [one >> halvings for halvings in range(25)]
+    weights = [*halves, 1] + [0] * 15  # half of the last bit is rounded up, a quarter down
+    assert sums.weighted_values[0, :, 0].tolist() == weights
+    assert set(sums.weight_sum.flat) == {sum(weights)}
+    assert not sums.maximum.any()
 
 
 @pytest.mark.parametrize("dim", [127, 128, 129, 255, 256, 257])

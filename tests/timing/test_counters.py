@@ -9,8 +9,16 @@ from pim_runtime.counters import NR_COUNTERS, Counter, LaunchCounters
 
 
 def test_columns_are_those_that_kernels_write():
-    assert [counter.name for counter in Counter] == ["SLOTS", "READS", "READ_BYTES", "WRITES", "WRITE_BYTES", "LOCKS",
-                                                     "SYNCS", "ALLOCS"]
+    assert [counter.name for counter in Counter] == [
+        "SLOTS",
+        "READS",
+        "READ_BYTES",
+        "WRITES",
+        "WRITE_BYTES",
+        "LOCKS",
+        "SYNCS",
+        "ALLOCS",
+    ]
     assert [int(counter) for counter in Counter] == list(range(NR_COUNTERS))
 
 
@@ -21,8 +29,16 @@ def test_sizes_and_totals():
     assert counters.total(Counter.READS) == sum(8 * row + 1 for row in range(24))
 
 
-@pytest.mark.parametrize("shape", [(1, 1, NR_COUNTERS), (1, 1, 1, NR_COUNTERS - 1), (0, 1, 1, NR_COUNTERS),
-                                   (1, 0, 1, NR_COUNTERS), (1, 1, 0, NR_COUNTERS)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 1, NR_COUNTERS),
+        (1, 1, 1, NR_COUNTERS - 1),
+        (0, 1, 1, NR_COUNTERS),
+        (1, 0, 1, NR_COUNTERS),
+        (1, 1, 0, NR_COUNTERS),
+    ],
+)
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="one row per tasklet and phase"):
         LaunchCounters(rows=np.zeros(shape, np.int64), barriers=np.zeros(shape[0], np.int64))

@@ -36,6 +36,7 @@ def cycles(counters, hardware=HARDWARE):
 
 # --- the three bounds of a phase ------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize(("nr_tasklets", "expected_cycles"), [(1, 11_000), (10, 11_000), (11, 11_000), (12, 12_000)])
 def test_throughput_saturates_at_eleven_tasklets(nr_tasklets, expected_cycles):
     assert cycles(counters_of([[{Counter.SLOTS: 1000}] * nr_tasklets])) == [expected_cycles]
@@ -57,8 +58,9 @@ def test_a_dma_loads_the_pipeline_with_two_and_a_half_slots():
     assert cycles(counters_of([[tasklet] * 20])) == [20 * (1000 + 4) + 20 * 4 * 3 // 2]
 
 
-@pytest.mark.parametrize(("counter", "slots"), [(Counter.SLOTS, 1), (Counter.LOCKS, 1), (Counter.SYNCS, 14),
-                                                (Counter.ALLOCS, 12)])
+@pytest.mark.parametrize(
+    ("counter", "slots"), [(Counter.SLOTS, 1), (Counter.LOCKS, 1), (Counter.SYNCS, 14), (Counter.ALLOCS, 12)]
+)
 def test_slots_of_each_event(counter, slots):
     assert cycles(counters_of([[{counter: 3}]])) == [3 * 11 * slots]
 
@@ -72,8 +74,11 @@ def test_phases_add_up_each_with_its_own_bound():
 
 # --- barriers and launch --------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("nr_tasklets", "expected_cycles"), [
-    (1, 110), (2, 265), (3, 432), (4, 599), (8, 1282), (12, 2072), (16, 2861), (17, 3172), (20, 4105), (24, 5349)])
+
+@pytest.mark.parametrize(
+    ("nr_tasklets", "expected_cycles"),
+    [(1, 110), (2, 265), (3, 432), (4, 599), (8, 1282), (12, 2072), (16, 2861), (17, 3172), (20, 4105), (24, 5349)],
+)
 def test_barrier_is_interpolated_between_the_measured_points(nr_tasklets, expected_cycles):
     assert cycles(counters_of([[{}] * nr_tasklets], barriers=1)) == [expected_cycles]  # 2071.5 at 12 is rounded up
 
@@ -83,8 +88,9 @@ def test_too_many_tasklets_are_refused():
         parts_ps(counters_of([[{}] * 25]))
 
 
-@pytest.mark.parametrize(("nr_tasklets", "nr_ranks", "expected_ps"), [
-    (1, 1, 46_900_000), (16, 1, 75_400_000), (24, 40, 870_600_000)])
+@pytest.mark.parametrize(
+    ("nr_tasklets", "nr_ranks", "expected_ps"), [(1, 1, 46_900_000), (16, 1, 75_400_000), (24, 40, 870_600_000)]
+)
 def test_launch_grows_with_tasklets_and_further_ranks(nr_tasklets, nr_ranks, expected_ps):
     assert parts_ps(counters_of([[{}] * nr_tasklets]), nr_ranks=nr_ranks) == (expected_ps, 0, 0, 0)
 
@@ -103,11 +109,16 @@ def test_parts_are_rounded_half_up_once():
 
 # --- published measurements -----------------------------------------------------------------------------------------
 
+
 def blocks(count, *, slots, reads=0, writes=0, block_bytes):
     """One tasklet that walks `count` blocks; `slots` are those of the published listing, DMA instructions included."""
-    return {Counter.SLOTS: count * (slots - reads - writes),
-            Counter.READS: count * reads, Counter.READ_BYTES: count * reads * block_bytes,
-            Counter.WRITES: count * writes, Counter.WRITE_BYTES: count * writes * block_bytes}
+    return {
+        Counter.SLOTS: count * (slots - reads - writes),
+        Counter.READS: count * reads,
+        Counter.READ_BYTES: count * reads * block_bytes,
+        Counter.WRITES: count * writes,
+        Counter.WRITE_BYTES: count * writes * block_bytes,
+    }
 
 
 def vecadd(nr_tasklets, count, elements, element_bytes):
@@ -119,8 +130,9 @@ def vecadd(nr_tasklets, count, elements, element_bytes):
 def scan(nr_tasklets, count, elements, element_bytes):
     wide = element_bytes == 8
     total = blocks(count, slots=(5 if wide else 4) * elements + 9, reads=1, block_bytes=elements * element_bytes)
-    prefix = blocks(count, slots=(7 if wide else 6) * elements + 13, reads=1, writes=1,
-                    block_bytes=elements * element_bytes)
+    prefix = blocks(
+        count, slots=(7 if wide else 6) * elements + 13, reads=1, writes=1, block_bytes=elements * element_bytes
+    )
     return counters_of([[{}] * nr_tasklets, [total] * nr_tasklets, [prefix] * nr_tasklets], barriers=2)
 
 
@@ -140,20 +152,23 @@ def test_scan_is_bound_by_the_pipeline_and_then_by_the_engine():
     assert cycles(scan(16, 256, 64, 8)) == [-(-16 * 256 * per_block_ticks // 10_000) + 2 * 2861]
 
 
-@pytest.mark.parametrize(("kernel", "shape", "measured_ms"), [
-    (vecadd, (1, 256, 16, 2), 1.482333),
-    (vecadd, (1, 256, 256, 2), 19.448333),
-    (vecadd, (16, 256, 8, 2), 1.676667),
-    (vecadd, (16, 256, 16, 2), 2.007333),
-    (vecadd, (16, 1024, 16, 2), 7.78),
-    (vecadd, (16, 8192, 64, 2), 223.757),
-    (vecadd, (16, 256, 256, 2), 27.389667),
-    (vecadd, (16, 256, 32, 8), 6.259),
-    (scan, (1, 256, 256, 4), 22.111),
-    (scan, (16, 256, 32, 8), 6.280667),
-    (scan, (16, 256, 64, 8), 11.329667),
-    (scan, (16, 256, 256, 4), 30.470667),
-])
+@pytest.mark.parametrize(
+    ("kernel", "shape", "measured_ms"),
+    [
+        (vecadd, (1, 256, 16, 2), 1.482333),
+        (vecadd, (1, 256, 256, 2), 19.448333),
+        (vecadd, (16, 256, 8, 2), 1.676667),
+        (vecadd, (16, 256, 16, 2), 2.007333),
+        (vecadd, (16, 1024, 16, 2), 7.78),
+        (vecadd, (16, 8192, 64, 2), 223.757),
+        (vecadd, (16, 256, 256, 2), 27.389667),
+        (vecadd, (16, 256, 32, 8), 6.259),
+        (scan, (1, 256, 256, 4), 22.111),
+        (scan, (16, 256, 32, 8), 6.280667),
+        (scan, (16, 256, 64, 8), 11.329667),
+        (scan, (16, 256, 256, 4), 30.470667),
+    ],
+)
 def test_published_launch_times_are_met_within_half_a_percent(kernel, shape, measured_ms):
     """Launch times of one DPU on hardware: github.com/tud-ccc/cnm-cost-model, UPMEM/{Vecadd,Scan}/output."""
     modelled_ps = sum(parts_ps(kernel(*shape)))
@@ -162,11 +177,13 @@ def test_published_launch_times_are_met_within_half_a_percent(kernel, shape, mea
 
 # --- what must and must not matter ----------------------------------------------------------------------------------
 
+
 @st.composite
 def launches(draw):
     nr_dpus, nr_phases, nr_tasklets = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 24))
-    values = np.random.default_rng(draw(st.integers(0, 2**32))).integers(0, draw(st.sampled_from([2, 100, 10**8])),
-                                                                       (nr_dpus, nr_phases, nr_tasklets, NR_COUNTERS))
+    values = np.random.default_rng(draw(st.integers(0, 2**32))).integers(
+        0, draw(st.sampled_from([2, 100, 10**8])), (nr_dpus, nr_phases, nr_tasklets, NR_COUNTERS)
+    )
     return LaunchCounters(rows=values, barriers=np.full(nr_dpus, nr_phases - 1))
 
 
@@ -201,8 +218,10 @@ def test_more_of_anything_never_takes_less_time(counters, counter, more, data):
 @settings(max_examples=30, deadline=None)
 @given(launches())
 def test_the_slowest_dpu_sets_the_time(counters):
-    each = [sum(parts_ps(LaunchCounters(rows=counters.rows[[dpu]], barriers=counters.barriers[[dpu]])))
-            for dpu in range(counters.nr_dpus)]
+    each = [
+        sum(parts_ps(LaunchCounters(rows=counters.rows[[dpu]], barriers=counters.barriers[[dpu]])))
+        for dpu in range(counters.nr_dpus)
+    ]
     assert abs(sum(parts_ps(counters)) - max(each)) <= 3  # each kernel part is rounded by half a picosecond
 
 

@@ -16,8 +16,9 @@ MIB = 1 << 20
 
 
 def parts_ps(mode, nr_dpus, nr_ranks, bytes_per_dpu):
-    costs = transfer_costs(mode=mode, nr_dpus=nr_dpus, nr_ranks=nr_ranks, bytes_per_dpu=bytes_per_dpu,
-                           hardware=HARDWARE)
+    costs = transfer_costs(
+        mode=mode, nr_dpus=nr_dpus, nr_ranks=nr_ranks, bytes_per_dpu=bytes_per_dpu, hardware=HARDWARE
+    )
     assert [cost.reason for cost in costs] == ["transfer_setup", "transfer"]
     return tuple(cost.duration_ps for cost in costs)
 
@@ -27,28 +28,47 @@ def ps(total_bytes, gb_per_s):
     return int(Fraction(total_bytes * 1000) / Fraction(gb_per_s) + Fraction(1, 2))
 
 
-@pytest.mark.parametrize(("mode", "setup_ps", "gb_per_s"), [
-    ("push", 21_000_000, "5.3017"),        # 16 + 5 us;      5.043 + 0.2587
-    ("pull", 30_600_000, "2.7176"),        # 25 + 5.6 us;    2.486 + 0.2316
-    ("broadcast", 22_500_000, "14.4"),     # 18 + 4.5 us;    12.271 + 2.129
-])
+@pytest.mark.parametrize(
+    ("mode", "setup_ps", "gb_per_s"),
+    [
+        ("push", 21_000_000, "5.3017"),  # 16 + 5 us;      5.043 + 0.2587
+        ("pull", 30_600_000, "2.7176"),  # 25 + 5.6 us;    2.486 + 0.2316
+        ("broadcast", 22_500_000, "14.4"),  # 18 + 4.5 us;    12.271 + 2.129
+    ],
+)
 def test_one_full_rank(mode, setup_ps, gb_per_s):
     assert parts_ps(mode, 64, 1, 8 * MIB) == (setup_ps, ps(64 * 8 * MIB, gb_per_s))
 
 
-@pytest.mark.parametrize(("mode", "nr_ranks", "gb_per_s"), [
-    ("push", 31, "13.0627"), ("push", 32, "13.19205"), ("push", 40, "13.19205"),       # knee at 31.5 ranks
-    ("pull", 23, "7.8128"), ("pull", 24, "7.9286"), ("pull", 40, "7.9286"),            # knee at 23.5 ranks
-    ("broadcast", 31, "78.27"), ("broadcast", 32, "80.399"), ("broadcast", 40, "80.399"),
-])
+@pytest.mark.parametrize(
+    ("mode", "nr_ranks", "gb_per_s"),
+    [
+        ("push", 31, "13.0627"),
+        ("push", 32, "13.19205"),
+        ("push", 40, "13.19205"),  # knee at 31.5 ranks
+        ("pull", 23, "7.8128"),
+        ("pull", 24, "7.9286"),
+        ("pull", 40, "7.9286"),  # knee at 23.5 ranks
+        ("broadcast", 31, "78.27"),
+        ("broadcast", 32, "80.399"),
+        ("broadcast", 40, "80.399"),
+    ],
+)
 def test_bandwidth_grows_with_the_ranks_up_to_a_knee(mode, nr_ranks, gb_per_s):
     assert parts_ps(mode, 64 * nr_ranks, nr_ranks, MIB)[1] == ps(64 * nr_ranks * MIB, gb_per_s)
 
 
-@pytest.mark.parametrize(("mode", "nr_dpus", "gb_per_s"), [
-    ("push", 1, "0.972"), ("push", 5, "4.86"), ("push", 6, "5.3017"),
-    ("pull", 1, "0.2456"), ("pull", 11, "2.7016"), ("pull", 12, "2.7176"),
-])
+@pytest.mark.parametrize(
+    ("mode", "nr_dpus", "gb_per_s"),
+    [
+        ("push", 1, "0.972"),
+        ("push", 5, "4.86"),
+        ("push", 6, "5.3017"),
+        ("pull", 1, "0.2456"),
+        ("pull", 11, "2.7016"),
+        ("pull", 12, "2.7176"),
+    ],
+)
 def test_few_dpus_do_not_fill_a_rank(mode, nr_dpus, gb_per_s):
     assert parts_ps(mode, nr_dpus, 1, MIB)[1] == ps(nr_dpus * MIB, gb_per_s)
 
@@ -65,18 +85,29 @@ def test_no_bytes_cost_nothing(mode):
     assert transfer_costs(mode=mode, nr_dpus=64, nr_ranks=1, bytes_per_dpu=0, hardware=HARDWARE) == ()
 
 
-@pytest.mark.parametrize(("mode", "nr_dpus", "bytes_per_dpu", "published_ms"), [
-    ("push", 1, MIB, 1.10), ("pull", 1, MIB, 4.30), ("broadcast", 1, MIB, 1.12),
-    ("broadcast", 64, 8 * MIB, 37.4), ("broadcast", 2048, 8 * MIB, 214), ("broadcast", 2048, MIB, 26.8),
-])
+@pytest.mark.parametrize(
+    ("mode", "nr_dpus", "bytes_per_dpu", "published_ms"),
+    [
+        ("push", 1, MIB, 1.10),
+        ("pull", 1, MIB, 4.30),
+        ("broadcast", 1, MIB, 1.12),
+        ("broadcast", 64, 8 * MIB, 37.4),
+        ("broadcast", 2048, 8 * MIB, 214),
+        ("broadcast", 2048, MIB, 26.8),
+    ],
+)
 def test_published_transfer_times_are_met_within_one_percent(mode, nr_dpus, bytes_per_dpu, published_ms):
     """Regressions of hardware runs: github.com/tud-ccc/cnm-cost-model, CppPredictor/src/ScatterGatherCm.cpp."""
     modelled_ps = sum(parts_ps(mode, nr_dpus, -(-nr_dpus // 64), bytes_per_dpu))
     assert abs(modelled_ps - published_ms * 1e9) < 0.01 * published_ms * 1e9
 
 
-@given(st.sampled_from(["push", "pull", "broadcast", "serial_to", "serial_from"]), st.integers(1, 2560),
-       st.integers(1, 1 << 26), st.integers(1, 1 << 20))
+@given(
+    st.sampled_from(["push", "pull", "broadcast", "serial_to", "serial_from"]),
+    st.integers(1, 2560),
+    st.integers(1, 1 << 26),
+    st.integers(1, 1 << 20),
+)
 def test_more_bytes_never_take_less_time(mode, nr_dpus, bytes_per_dpu, more):
     nr_ranks = -(-nr_dpus // 64)
     setup_ps, transfer_ps = parts_ps(mode, nr_dpus, nr_ranks, bytes_per_dpu)
