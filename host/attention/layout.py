@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dpu_kernels.attention import GROUP, Accumulation, Norm, output_kind, output_length, rows_in_a_pass, score_kind
+from dpu_kernels.attention import (
+    ALIGNMENT,
+    GROUP,
+    Accumulation,
+    Norm,
+    output_kind,
+    output_length,
+    rows_in_a_pass,
+    score_kind,
+)
 from pim_runtime.device import IntegerType
 from pim_runtime.errors import PimError
 
@@ -16,7 +25,7 @@ __all__ = ["CapacityError", "MramLayout", "longest_context", "plan_layout"]
 
 MAX_WORKERS = 23
 MAX_DMA_BYTES = 2048
-WRAM_FOR_BUFFERS = 51 * 1024  # what is left of 64 KiB beside stacks, tables and variables at 24 tasklets
+WRAM_FOR_BUFFERS = 53 * 1024  # what is left of 64 KiB beside stacks, tables and variables at 24 tasklets
 
 
 class CapacityError(PimError):
@@ -53,7 +62,8 @@ def plan_layout(
     widest = max(row_bytes, output_bytes)
     if widest > MAX_DMA_BYTES:
         raise CapacityError(f"rows of {dim} {kind} elements need {widest} bytes, a DMA moves {MAX_DMA_BYTES}", 0)
-    per_tasklet = (1 + rows_in_a_pass(kind)) * row_bytes + output_bytes + GROUP * score_kind(kind, acc).itemsize
+    buffers = (1 + rows_in_a_pass(kind)) * row_bytes + output_bytes + GROUP * score_kind(kind, acc).itemsize
+    per_tasklet = buffers + ALIGNMENT - 8
     if (MAX_WORKERS + 1) * per_tasklet + output_bytes > WRAM_FOR_BUFFERS:
         raise CapacityError(
             f"{dim} {kind} elements per row need {per_tasklet} bytes of WRAM buffers per tasklet; 24 tasklets have "

@@ -15,7 +15,7 @@ from host.attention.layout import CapacityError
 TASKLETS = (2, 5, 12, 17, 24)
 LENGTHS = (1, 2, 7, 8, 9, 64, 200, 4096)
 LOGIT_SCALES = {"usual": None, "huge": 1e300, "tiny": 1e-300, "one score apart is half": 0.7}
-WRAM_FOR_BUFFERS = 51 * 1024
+WRAM_FOR_BUFFERS = 53 * 1024
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=str)
 

@@ -183,8 +183,8 @@ def phases(published: Published) -> tuple[Phase, ...]:
             slots=TOKENS_PER_WORKER * published.score_slots,
             reads=[row, *tokens],
             writes=groups,
-            allocs_of_all=4 * NR_TASKLETS,
-            allocs=4,
+            allocs_of_all=6 * NR_TASKLETS,
+            allocs=6,
         ),
         Phase(tasklets=WORKERS, slots=12 * TOKENS_PER_WORKER, reads=groups, writes=groups),  # division by 128
         Phase(  # weighted sums

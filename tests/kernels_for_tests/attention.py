@@ -110,8 +110,9 @@ class Sizes:
         )
 
     def wram_bytes(self, variant: Variant) -> int:
-        """WRAM buffers of 24 tasklets and the master's second output."""
-        return 24 * ((1 + rows_in_a_pass(variant.kind)) * self.row + self.output + self.group) + self.output
+        """WRAM buffers of 24 tasklets, each aligned to 64 bytes, and the master's second output."""
+        buffers = (1 + rows_in_a_pass(variant.kind)) * self.row + self.output + self.group
+        return 24 * (buffers + 64 - 8) + self.output
 
 
 def make_case(
