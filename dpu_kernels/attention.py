@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pim_runtime.device import (
     DpuFunction,
@@ -42,6 +42,7 @@ __all__ = [
     "attention_program",
     "output_kind",
     "output_length",
+    "padded",
     "rows_in_a_pass",
     "score_kind",
 ]
@@ -102,6 +103,11 @@ def output_kind(kind: IntegerType, acc: Accumulation) -> IntegerType:
     return kind if acc == "wrap" else int64
 
 
+def padded(nbytes: int) -> int:
+    """Bytes that a row takes in MRAM: a multiple of the DMA granularity."""
+    return (nbytes + 7) & -8
+
+
 def rows_in_a_pass(kind: IntegerType) -> int:
     """Rows of V that are added up in one pass over the output: as many as take the room of one int32 row."""
     return 4 // kind.itemsize
@@ -112,16 +118,26 @@ def output_length(dim: int, norm: Norm) -> int:
     return dim + 2 if norm == "softmax" else dim
 
 
-@dpu_program
-def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuProgram:
-    """The program for operands of type `kind`.
+class FixedRows(NamedTuple):
+    """Sizes that are constants of a program, as `DIM_HEAD` is in C; 0 leaves them to `arguments`."""
 
+    dim: int
+    row_bytes: int
+
+
+@dpu_program
+def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation, dim: int = 0) -> DpuProgram:
+    """The program for operands of type `kind`, and for heads of `dim` elements, or of any size for 0.
+
+    A constant size makes DMAs and inner loops faster to emulate. It changes neither results nor counters.
     Host variables: `arguments` int64 [19] and, for softmax, `exp2_table` uint32 [257]. The output at Argument.OUTPUT is
     [dim] of the operands' type when acc="wrap", else int64. Softmax outputs are sums of weights times V, still to be
     divided by the sum of weights; behind them stand the largest score and that sum, so the output is int64 [dim + 2].
     """
     score, output = score_kind(kind, acc), output_kind(kind, acc)
-    program = DpuProgram(f"attention_{kind}_{norm}_{acc}", nr_tasklets=17, stack_bytes=STACK_BYTES)
+    fixed = FixedRows(dim, padded(dim * kind.itemsize))
+    name = f"attention_{kind}_{norm}_{acc}" + (f"_{dim}" if dim else "")
+    program = DpuProgram(name, nr_tasklets=17, stack_bytes=STACK_BYTES)
     arguments = program.host("arguments", int64, len(Argument))
     maxima = program.wram("maxima", int64, 24)
     weight_sums = program.wram("weight_sums", int64, 24)
@@ -132,11 +148,11 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
         normalise = softmax_weights(arguments, table, maxima, score)
         finish = append_sums(arguments, maxima, weight_sums)
     else:
-        normalise = divide_scores(arguments, score)
+        normalise = divide_scores(arguments, fixed, score)
         finish = nothing_to_append
-    score_tokens = scorer(arguments, kind, score)
+    score_tokens = scorer(arguments, fixed, score)
     rows_per_pass = rows_in_a_pass(kind)
-    weigh_values = weighted_sum(arguments, score, rows_per_pass)
+    weigh_values = weighted_sum(arguments, fixed, score, rows_per_pass)
 
     @program.kernel
     def attention(t: Tasklet) -> Iterator[int]:
@@ -144,14 +160,14 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
             mem_reset(t)
         yield barrier_wait(t, ready)
         a = arguments.array(t)
-        worker, workers, dim = me(t) - 1, nr_tasklets(t) - 1, a[DIM]
+        worker, workers, row_bytes = me(t) - 1, nr_tasklets(t) - 1, fixed.row_bytes or a[ROW_BYTES]
         mem_alloc(t, uint8, -mem_alloc(t, uint8, 0).address % ALIGNMENT)
-        rows = mem_alloc(t, kind, rows_per_pass * a[ROW_BYTES] // kind.itemsize)
-        query = mem_alloc(t, kind, a[ROW_BYTES] // kind.itemsize)
+        rows = mem_alloc(t, kind, rows_per_pass * row_bytes // kind.itemsize)
+        query = mem_alloc(t, kind, row_bytes // kind.itemsize)
         total = mem_alloc(t, output, a[OUTPUT_BYTES] // output.itemsize)
         group = mem_alloc(t, score, GROUP)
         if worker >= 0:
-            mram_read(t, a[Q], query, a[ROW_BYTES])
+            mram_read(t, a[Q], query, row_bytes)
             maxima.array(t)[worker] = score_tokens(t, worker, workers, rows, query, group)
         yield barrier_wait(t, scored)
         if worker >= 0:
@@ -163,6 +179,7 @@ def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation) -> DpuPr
         yield barrier_wait(t, summed)
         if worker < 0:
             part = mem_alloc(t, output, a[OUTPUT_BYTES] // output.itemsize)
+            dim = fixed.dim or a[DIM]
             clear(total)
             for other in range(workers):
                 mram_read(t, a[PARTIALS] + other * a[OUTPUT_BYTES], part, a[OUTPUT_BYTES])
@@ -209,7 +226,7 @@ def round_shift(value: int, distance: int) -> int:
     return (value + ((1 << distance) >> 1)) >> distance
 
 
-def scorer(arguments: WramSymbol, kind: IntegerType, score: IntegerType) -> DpuFunction:
+def scorer(arguments: WramSymbol, fixed: FixedRows, score: IntegerType) -> DpuFunction:
     """Phase 1: scores of a worker's tokens, to MRAM; gives the largest."""
     accumulator = int64 if score.bits == 64 else int32  # at least as wide as a score, so wrapping once is enough
 
@@ -223,7 +240,8 @@ def scorer(arguments: WramSymbol, kind: IntegerType, score: IntegerType) -> DpuF
     @dpu_function
     def score_tokens(t: Tasklet, worker: int, workers: int, row: View, query: View, group: View) -> int:
         a = arguments.array(t)
-        dim, tokens, row_bytes, best = a[DIM], a[TOKENS], a[ROW_BYTES], LOWEST
+        dim, row_bytes = fixed.dim or a[DIM], fixed.row_bytes or a[ROW_BYTES]
+        tokens, best = a[TOKENS], LOWEST
         for first in range(GROUP * worker, tokens, GROUP * workers):
             filled = min(GROUP, tokens - first)
             clear(group)
@@ -238,13 +256,13 @@ def scorer(arguments: WramSymbol, kind: IntegerType, score: IntegerType) -> DpuF
     return score_tokens
 
 
-def divide_scores(arguments: WramSymbol, score: IntegerType) -> DpuFunction:
+def divide_scores(arguments: WramSymbol, fixed: FixedRows, score: IntegerType) -> DpuFunction:
     """Phase 2 of norm "div_d": score / dim, truncated as in C (K-4)."""
 
     @dpu_function
     def normalise(t: Tasklet, worker: int, workers: int, group: View) -> int:
         a = arguments.array(t)
-        dim, tokens = a[DIM], a[TOKENS]
+        dim, tokens = fixed.dim or a[DIM], a[TOKENS]
         for first in range(GROUP * worker, tokens, GROUP * workers):
             mram_read(t, a[SCORES] + first * score.itemsize, group, GROUP * score.itemsize)
             for j in range(GROUP):
@@ -339,14 +357,15 @@ def row_adder(rows_per_pass: int) -> DpuFunction:
     return {1: add_1, 2: add_2, 4: add_4}[rows_per_pass]
 
 
-def weighted_sum(arguments: WramSymbol, score: IntegerType, rows_per_pass: int) -> DpuFunction:
+def weighted_sum(arguments: WramSymbol, fixed: FixedRows, score: IntegerType, rows_per_pass: int) -> DpuFunction:
     """Phase 3: the sum of a worker's V rows, each times its weight. GROUP is a multiple of `rows_per_pass`."""
     add_rows = row_adder(rows_per_pass)
 
     @dpu_function
     def weigh_values(t: Tasklet, worker: int, workers: int, rows: View, group: View, total: View) -> None:
         a = arguments.array(t)
-        dim, tokens, row_bytes, stride = a[DIM], a[TOKENS], a[ROW_BYTES], len(rows) // rows_per_pass
+        dim, row_bytes = fixed.dim or a[DIM], fixed.row_bytes or a[ROW_BYTES]
+        tokens, stride = a[TOKENS], len(rows) // rows_per_pass
         clear(total)
         sum_of_rows = total.window(0, dim)
         for first in range(GROUP * worker, tokens, GROUP * workers):

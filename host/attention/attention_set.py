@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpu_kernels.attention import Accumulation, Argument, Norm, attention_program, output_kind, output_length
-from pim_runtime import DpuSet, EngineOptions, Machine
+from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine
+from pim_runtime.device import IntegerType
 from pim_runtime.device.integers import as_integer_type
 from pim_runtime.symbols import HEAP_NAME
 from pim_runtime.timeline import Timeline
@@ -24,6 +25,8 @@ from .reference import SoftmaxSums
 from .softmax_plan import SoftmaxPlan
 
 __all__ = ["AttentionSet"]
+
+USUAL_DIMS = (64, 128)
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -80,7 +83,7 @@ class AttentionSet:
         self.operand_max, self._plans, self.tokens = operand_max, plans, 0
         self.dpus = DpuSet(batch * heads, machine=machine, options=options)
         try:
-            binary = self.dpus.load(attention_program(self.kind, norm, acc), nr_tasklets=nr_tasklets)
+            binary = self.dpus.load(_program(self.kind, norm, acc, dim), nr_tasklets=nr_tasklets)
             self.layout = plan_layout(
                 kind=self.kind,
                 norm=norm,
@@ -224,3 +227,8 @@ class AttentionSet:
             largest = max(-int(operand.min()), int(operand.max()))
             if self.acc == "wide" and largest > self.operand_max:
                 raise ValueError(f"{name} reaches {largest}, but the accumulators were proven for {self.operand_max}")
+
+
+def _program(kind: IntegerType, norm: Norm, acc: Accumulation, dim: int) -> DpuProgram:
+    """Usual head sizes have a program each; compiling one for every odd size would take longer than running it."""
+    return attention_program(kind, norm, acc, dim if dim in USUAL_DIMS else 0)

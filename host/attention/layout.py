@@ -15,6 +15,7 @@ from dpu_kernels.attention import (
     Norm,
     output_kind,
     output_length,
+    padded,
     rows_in_a_pass,
     score_kind,
 )
@@ -57,8 +58,8 @@ def plan_layout(
     *, kind: IntegerType, norm: Norm, acc: Accumulation, dim: int, max_tokens: int, heap_bytes: int
 ) -> MramLayout:
     """The layout of one head per DPU. Raises CapacityError with the longest context that fits `heap_bytes`."""
-    row_bytes = _padded(dim * kind.itemsize)
-    output_bytes = _padded(output_length(dim, norm) * output_kind(kind, acc).itemsize)
+    row_bytes = padded(dim * kind.itemsize)
+    output_bytes = padded(output_length(dim, norm) * output_kind(kind, acc).itemsize)
     widest = max(row_bytes, output_bytes)
     if widest > MAX_DMA_BYTES:
         raise CapacityError(f"rows of {dim} {kind} elements need {widest} bytes, a DMA moves {MAX_DMA_BYTES}", 0)
@@ -100,8 +101,8 @@ def plan_layout(
 
 def longest_context(*, kind: IntegerType, norm: Norm, acc: Accumulation, dim: int, heap_bytes: int) -> int:
     """Tokens of one head that fit the MRAM heap of one DPU."""
-    row_bytes = _padded(dim * kind.itemsize)
-    output_bytes = _padded(output_length(dim, norm) * output_kind(kind, acc).itemsize)
+    row_bytes = padded(dim * kind.itemsize)
+    output_bytes = padded(output_length(dim, norm) * output_kind(kind, acc).itemsize)
     return _fitting_tokens(row_bytes, output_bytes, score_kind(kind, acc).itemsize, heap_bytes)
 
 
@@ -110,10 +111,6 @@ def _fitting_tokens(row_bytes: int, output_bytes: int, score_bytes: int, heap_by
     groups = max(0, free) // (GROUP * (2 * row_bytes + score_bytes))
     rest = free - groups * GROUP * (2 * row_bytes + score_bytes) - GROUP * score_bytes  # a last, partly filled group
     return groups * GROUP + max(0, min(GROUP - 1, rest // (2 * row_bytes)))
-
-
-def _padded(nbytes: int) -> int:
-    return (nbytes + 7) & -8
 
 
 def _grouped(tokens: int) -> int:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels_for_tests.attention import VARIANTS, assert_same, make_case, run
 
+from host.attention import attention_set
 from pim_runtime import EngineOptions
 
 INTERPRETED = EngineOptions(engine="interpreted")
@@ -62,3 +63,17 @@ def assert_counted_alike(ours, theirs):
     np.testing.assert_array_equal(ours.result.counters.rows, theirs.result.counters.rows)
     np.testing.assert_array_equal(ours.result.counters.barriers, theirs.result.counters.barriers)
     assert ours.timeline == theirs.timeline
+
+
+@pytest.mark.quick
+@every_variant
+def test_a_constant_head_size_changes_neither_bits_nor_counters(hardware, variant, monkeypatch):
+    case = make_case(variant, tokens=21, dim=64)
+    options = EngineOptions(engine="interpreted")
+    constant = run(case, hardware, nr_tasklets=3, options=options)
+    monkeypatch.setattr(attention_set, "USUAL_DIMS", ())
+    general = run(case, hardware, nr_tasklets=3, options=options)
+    assert_same(constant.outputs, general.outputs)
+    np.testing.assert_array_equal(constant.result.counters.rows, general.result.counters.rows)
+    launches = [[row.costs for row in outcome.timeline if row.operation == "launch"] for outcome in (constant, general)]
+    assert launches[0] == launches[1]
