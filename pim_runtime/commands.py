@@ -38,8 +38,8 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Write:
-    """Copy host bytes to `address` of a memory of `dpus`."""
+class Transfer:
+    """Bytes between the host's rows and `address` of a memory of `dpus`."""
 
     dpus: range
     memory: Memory
@@ -51,24 +51,21 @@ class Write:
     @property
     def dpus_taking_part(self) -> Sequence[int]:
         """The DPUs that have a row."""
-        return _taking_part(self.dpus, self.rows)
+        if isinstance(self.rows, np.ndarray):
+            return self.dpus
+        return [dpu for dpu, row in zip(self.dpus, self.rows, strict=True) if row is not None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Read:
-    """Copy from `address` of a memory of `dpus` into the host's rows."""
+class Write(Transfer):
+    """From the host to the DPUs."""
 
-    dpus: range
-    memory: Memory
-    address: int
-    nbytes: int
-    rows: Rows
-    mode: TransferMode
+    __slots__ = ()
 
-    @property
-    def dpus_taking_part(self) -> Sequence[int]:
-        """The DPUs that have a row."""
-        return _taking_part(self.dpus, self.rows)
+
+class Read(Transfer):
+    """From the DPUs to the host: fills the rows."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,9 +85,3 @@ class LaunchResult:
 
     counters: LaunchCounters
     faults: tuple[Fault, ...]
-
-
-def _taking_part(dpus: range, rows: Rows) -> Sequence[int]:
-    if isinstance(rows, np.ndarray):
-        return dpus
-    return [dpu for dpu, row in zip(dpus, rows, strict=True) if row is not None]

@@ -25,6 +25,7 @@ __all__ = ["NO_SITE", "ViewType", "load_element", "store_element"]
 
 INT64 = ir.IntType(64)
 NO_SITE = 0
+INDEX = types.Integer | types.Boolean | types.IntEnumMember
 
 
 class ViewType(types.Type):
@@ -107,14 +108,14 @@ def store_element(typingctx: Any, view: Any, index: Any, value: Any, site: Any) 
 
 @overload(operator.getitem, strict=False)
 def _(view: Any, index: Any) -> Any:
-    if isinstance(view, ViewType) and isinstance(index, types.Integer | types.Boolean):
+    if isinstance(view, ViewType) and isinstance(index, INDEX):
         return lambda view, index: load_element(view, index, NO_SITE)
     return None
 
 
 @overload(operator.setitem, strict=False)
 def _(view: Any, index: Any, value: Any) -> Any:
-    if isinstance(view, ViewType) and isinstance(index, types.Integer | types.Boolean):
+    if isinstance(view, ViewType) and isinstance(index, INDEX):
 
         def store(view: Any, index: Any, value: Any) -> None:
             store_element(view, index, value, NO_SITE)

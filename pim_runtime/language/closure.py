@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import enum
 import functools
 import hashlib
 import zlib
@@ -117,6 +118,8 @@ class _Walk:
             return repr(value)
         if isinstance(value, tuple) and all(type(part) is int for part in value):
             return repr(value)
+        if isinstance(value, type) and issubclass(value, enum.IntEnum):
+            return repr([(member.name, int(member)) for member in value])
         if value is printf:
             self.prints = True
         if getattr(value, "__dpu_library__", False) or value is printf or value is wram_view or value is device:
