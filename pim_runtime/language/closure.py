@@ -164,16 +164,20 @@ def _refusal(function: FunctionType, name: str, value: Any) -> str:
     else:
         reason = f"a kernel cannot use `{name}`, a {type(value).__name__}"
         mend = "kernels see integers, symbols, pim_runtime.device and @dpu_function helpers"
-    return point_at(reason, function.__code__.co_filename, line, column=column, width=len(name), mend=mend)
+    return point_at(
+        reason, function.__code__.co_filename, line, column=column, width=1 if column is None else len(name), mend=mend
+    )
 
 
 def _place(code: CodeType, name: str) -> tuple[int, int | None]:
     """Line and column where a name is used first; the column only where Python records it (3.11)."""
+    line = code.co_firstlineno
     for step in dis.get_instructions(code):
+        position = getattr(step, "positions", None)
+        if position is None:
+            line = int(step.starts_line or line)
+        elif position.lineno:
+            line = position.lineno
         if step.argval == name:
-            position = getattr(step, "positions", None)
-            if position is not None and position.lineno:
-                return position.lineno, position.col_offset
-            if position is None and step.starts_line:
-                return int(step.starts_line), None
+            return line, position.col_offset if position else None
     return code.co_firstlineno, None

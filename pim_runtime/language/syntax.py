@@ -58,12 +58,12 @@ class _Checker:
         self.filename = function.__code__.co_filename
         try:
             lines, self.first_line = inspect.getsourcelines(function)
-        except (OSError, TypeError):
-            raise KernelError(
-                f"the source of {function.__qualname__} cannot be read; put the kernel in a file"
-            ) from None
-        self.indent = len(lines[0]) - len(lines[0].lstrip())
-        self.tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
+            self.indent = len(lines[0]) - len(lines[0].lstrip())
+            self.tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
+        except (OSError, TypeError, SyntaxError):
+            raise _unreadable(function) from None
+        if getattr(self.tree, "name", "<lambda>") != function.__name__:
+            raise _unreadable(function)  # another text under the same file name, such as "<string>"
 
     def refuse(self, node: ast.AST, reason: str, mend: str = "") -> KernelError:
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
@@ -120,6 +120,10 @@ class _Checker:
         if isinstance(node.value, ast.Call) and _called(node.value) in BLOCKING:
             return node.value
         raise self.refuse(node, f"a kernel yields only what can block: {', '.join(BLOCKING)}")
+
+
+def _unreadable(function: FunctionType) -> KernelError:
+    return KernelError(f"the source of {function.__qualname__} cannot be read; put the kernel in a file")
 
 
 def _called(call: ast.Call) -> str:

@@ -60,6 +60,7 @@ def combiners(engine, hardware):
         yield dpus
 
 
+@pytest.mark.filterwarnings("ignore:Bitwise inversion '~' on bool:DeprecationWarning")  # in CPython, since 3.12
 @settings(max_examples=20, deadline=None, phases=[Phase.reuse, Phase.generate])  # a failure names its operands
 @given(steps=st.lists(STEPS, min_size=NR_OPERANDS, max_size=NR_OPERANDS))
 def test_operators_are_signed_64_bit(combiners, steps):
