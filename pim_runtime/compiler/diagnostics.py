@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 from collections.abc import Iterator
 
 from numba.core.errors import NumbaError
 
+from .. import device
 from ..errors import KernelError
 from ..language.closure import Closure
 from ..language.diagnostics import point_at
@@ -15,6 +17,7 @@ from ..language.diagnostics import point_at
 __all__ = ["kernel_errors"]
 
 CODE_PLACE = re.compile(r'File "([^"]+)", line (\d+)|\(([^()\s]+):(\d+)\)|at (\S+) \((\d+)\)')
+MISMATCH = re.compile(r"No implementation of function Function\(<function (\w+) at")
 NOISE = re.compile(r"\x1b\[[0-9;]*m")
 SCAFFOLDING = ("Failed in nopython mode", "During:", "File ", "def ", "^", "There are", "Rejected", "with errors")
 
@@ -30,6 +33,13 @@ def kernel_errors(closure: Closure) -> Iterator[None]:
 
 def _explanation(error: NumbaError, closure: Closure) -> str:
     text = NOISE.sub("", str(error))
+    call = MISMATCH.search(text)
+    called = getattr(device, call[1], None) if call else None
+    if called is not None and "integer-only" not in text:
+        signature = str(inspect.signature(called)).replace("'", "")
+        summary = (called.__doc__ or "").partition("\n")[0]
+        reason = f"{called.__name__} does not take these arguments"
+        return point_at(reason, *_place(error, text, closure), mend=f"{called.__name__}{signature}: {summary}")
     integer_only = [line.strip() for line in text.splitlines() if "integer-only" in line]
     reasons = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(SCAFFOLDING)]
     reason = integer_only[-1] if integer_only else reasons[0] if reasons else type(error).__name__

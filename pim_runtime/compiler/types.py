@@ -128,7 +128,10 @@ def _define_constant(cls: type, attribute: str, path: str) -> None:
     """`x.attribute` in a kernel is the constant that the Python object has there."""
 
     def constant(owner: Any) -> Any:
-        value = getattr(getattr(owner, path), attribute)
+        python_object = getattr(owner, path)
+        if not hasattr(python_object, attribute):
+            return None  # a barrier has no mutex bit: numba says so, with the place
+        value = getattr(python_object, attribute)
         return lambda owner: value
 
     overload_attribute(cls, attribute, strict=False)(constant)

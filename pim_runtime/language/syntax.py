@@ -83,8 +83,11 @@ class _Checker:
         if what == "kernel" and len(arguments.args) != 1:
             raise self.refuse(self.tree, "a kernel takes exactly one argument, its tasklet: `def kernel(t):`")
         yielded = set()
+        texts = set(self.permitted_texts())
         for node in self.body():
             self.check_node(node)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and node not in texts:
+                raise self.refuse(node, "a DPU has no strings; printf takes a literal format")
             if isinstance(node, ast.Yield):
                 if what != "kernel":
                     raise self.refuse(node, "only the kernel itself may block, not a dpu_function")
@@ -98,6 +101,14 @@ class _Checker:
         assert isinstance(self.tree, ast.FunctionDef)
         for statement in self.tree.body:
             yield from ast.walk(statement)
+
+    def permitted_texts(self) -> Iterator[ast.AST]:
+        """Strings that are no values: docstrings, formats of printf, and what print shows in the interpreted engine."""
+        for node in self.body():
+            if isinstance(node, ast.Expr):
+                yield node.value
+            elif isinstance(node, ast.Call) and _called(node) in ("print", "printf"):
+                yield from node.args
 
     def check_node(self, node: ast.AST) -> None:
         if isinstance(node, ast.FunctionDef):

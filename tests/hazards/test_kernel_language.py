@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pim_runtime import DpuFaultError, DpuProgram, DpuSet, KernelError
-from pim_runtime.device import barrier_wait, div, dpu_function, int32, me, mem_alloc, shr
+from pim_runtime.device import barrier_wait, div, dpu_function, int32, me, mem_alloc, mram_read, mutex_lock, printf, shr
 from pim_runtime.device.faults import FaultCode
 
 SCALE = 1.5
@@ -381,6 +381,24 @@ def blocking_helper(total, values, done):
 
 
 @case(
+    reason="a DPU has no strings; printf takes a literal format",
+    line='word = "five"',
+    under='"five"',
+)
+def string(total, values, done):
+    def broken(t):
+        word = "five"
+        total.store(t, len(word))
+
+    def mended(t):
+        """Docstrings and formats are no values."""
+        printf(t, "%d\n", 5)
+        total.store(t, 5)
+
+    return broken, mended
+
+
+@case(
     reason="a kernel takes exactly one argument, its tasklet: `def kernel(t):`",
     line="def broken(t, length):",
     under="d",
@@ -541,3 +559,38 @@ def test_a_kernel_without_source(declared):
     exec("def kernel(t):\n    pass\n", namespace)
     with pytest.raises(KernelError, match="the source of kernel cannot be read; put the kernel in a file"):
         declared[0].kernel(namespace["kernel"])
+
+
+def passes_a_symbol(total, values, done):
+    def kernel(t):
+        mram_read(t, total, values.array(t), 8)
+
+    return kernel, "mram_read(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> None: Copy `nr_bytes` from"
+
+
+def forgets_the_type(total, values, done):
+    def kernel(t):
+        mem_alloc(t, 4)
+
+    return kernel, "mem_alloc(t: Tasklet, kind: IntegerType, length: int) -> View: A view of `length` fresh elements"
+
+
+def locks_a_barrier(total, values, done):
+    def kernel(t):
+        yield mutex_lock(t, done)
+
+    return kernel, "mutex_lock(t: Tasklet, mutex: Mutex) -> int: `yield mutex_lock(t, m)`"
+
+
+@pytest.mark.parametrize("define", [passes_a_symbol, forgets_the_type, locks_a_barrier])
+def test_wrong_arguments_show_the_signature(define, declared, machine):
+    program, *symbols = declared
+    kernel, signature = define(*symbols)
+    program.kernel(kernel)
+    with DpuSet(1, machine=machine) as dpus, pytest.raises(KernelError) as refused:
+        dpus.load(program)
+    head, source, _, mend = str(refused.value).splitlines()
+    line = kernel.__code__.co_firstlineno + 1
+    assert head == f"{Path(__file__).name}:{line}: {mend.partition('(')[0]} does not take these arguments"
+    assert source == "    " + Path(__file__).read_text().splitlines()[line - 1]
+    assert mend.startswith(signature)
