@@ -115,11 +115,16 @@ class Allocation:
         if self.when_released is not None:
             self.when_released()
 
+    def require_alive(self) -> None:
+        """Raise InvalidDpuSetError after release."""
+        if self._backend is None:
+            raise InvalidDpuSetError("the set was freed; allocate a new one")
+
     @property
     def backend(self) -> ThreadBackend:
         """What carries the commands. Raises InvalidDpuSetError after release."""
-        if self._backend is None:
-            raise InvalidDpuSetError("the set was freed; allocate a new one")
+        self.require_alive()
+        assert self._backend is not None
         return self._backend
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:

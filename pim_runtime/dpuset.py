@@ -133,7 +133,7 @@ class DpuSet:
         """Give the DPUs back. Raises InvalidDpuSetError for a rank, a DPU, or a second free."""
         if self._kind != "set":
             raise InvalidDpuSetError(f"only the set that was allocated can be freed, not a {self._kind}")
-        self._allocation.backend  # noqa: B018 - raises when it was freed before
+        self._allocation.require_alive()
         self._allocation.release()
 
     # programs
@@ -187,7 +187,7 @@ class DpuSet:
 
     def sync(self) -> None:
         """Wait for queued jobs. Operations are synchronous, so none is; raises InvalidDpuSetError after `free`."""
-        self._allocation.backend  # noqa: B018 - raises when it was freed
+        self._allocation.require_alive()
 
     def _print_log(self, dpu: int, stream: TextIO) -> None:
         stream.write(f"=== DPU#{self._allocation.place_of(dpu).sdk_id:#x} ===\n")
@@ -257,7 +257,7 @@ class DpuSet:
 
     def prepare(self, rows: Rows) -> None:
         """Remember a host buffer per DPU for the next push; None leaves a DPU out (dpu_prepare_xfer)."""
-        self._allocation.backend  # noqa: B018 - raises when it was freed
+        self._allocation.require_alive()
         self._allocation.prepared[self._range.start : self._range.stop] = rows
 
     def push(

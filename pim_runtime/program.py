@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from .device.integers import uint8
 from .device.log import STDOUT_BYTES
+from .device.mram import DMA_GRANULARITY_BYTES, MAX_DMA_BYTES, MIN_DMA_BYTES
 from .device.run_record import MAX_TASKLETS
 from .device.wram_map import FIRST_VARIABLE, HEAP_POINTER, HEAP_START
 from .errors import KernelError, LinkError
@@ -29,6 +30,7 @@ __all__ = ["DpuBinary", "DpuProgram", "dpu_program"]
 
 SOFTWARE_CACHE_BYTES = 8  # per tasklet (upmem-sdk 3.2)
 LOG_NAME = "__stdout_buffer"
+DMA_SIZES = (MIN_DMA_BYTES, MAX_DMA_BYTES, DMA_GRANULARITY_BYTES)
 
 Parameters = ParamSpec("Parameters")
 
@@ -147,6 +149,7 @@ class DpuProgram:
             raise LinkError(
                 f"program {self.name!r}: an address was asked for before the kernel, which prints, was defined"
             )
+        self._check_chip(hardware)
         heap_start = self._check_wram(hardware, nr_tasklets)
         heap_bytes = self._check_mram(hardware)
         return DpuBinary(
@@ -166,6 +169,21 @@ class DpuProgram:
         """A program that prints has the log ring at the start of MRAM and its heap 1 MiB higher, as in the SDK."""
         if self._kernel is not None and close_over(self._kernel).prints:
             self._table.declare(LOG_NAME, uint8, STDOUT_BYTES, "log", None)
+
+    def _check_chip(self, hardware: Hardware) -> None:
+        """Raise LinkError when the chip has fewer mutex bits than the program takes, or another DMA instruction."""
+        taken, bits = self._table.atomic_bits, hardware.dpu.mutex_bits
+        if len(taken) > bits:
+            raise LinkError(
+                f"program {self.name!r} takes {len(taken)} mutex bits, the chip has {bits}: {', '.join(taken)}"
+            )
+        dma = hardware.dma
+        if (dma.min_bytes, dma.max_bytes, dma.granularity_bytes) != DMA_SIZES:
+            raise LinkError(
+                f"profile {hardware.name!r} has DMAs of {dma.min_bytes} to {dma.max_bytes} bytes in steps of "
+                f"{dma.granularity_bytes}; the emulated instruction moves {DMA_SIZES[0]} to {DMA_SIZES[1]} in steps of "
+                f"{DMA_SIZES[2]}"
+            )
 
     def _check_wram(self, hardware: Hardware, nr_tasklets: int) -> int:
         """Where the heap starts. Raises LinkError when nothing is left for it."""

@@ -126,12 +126,8 @@ def softmax_weights(arguments: WramSymbol, table: WramSymbol, maxima: WramSymbol
     @dpu_function
     def normalise(t: Tasklet, worker: int, workers: int, group: View) -> int:
         a, power = arguments.array(t), table.array(t)
-        tokens, multiplier, shift, pre_shift = (
-            a[Argument.TOKENS],
-            a[Argument.MULTIPLIER],
-            a[Argument.SHIFT],
-            a[Argument.PRE_SHIFT],
-        )
+        tokens, multiplier = a[Argument.TOKENS], a[Argument.MULTIPLIER]
+        shift, pre_shift = a[Argument.SHIFT], a[Argument.PRE_SHIFT]
         max_difference, bits = a[Argument.MAX_DIFFERENCE], a[Argument.PROBABILITY_BITS]
         top, total = largest(maxima.array(t), workers), 0
         for first in range(GROUP * worker, tokens, GROUP * workers):

@@ -1,7 +1,8 @@
 """Instruction slots that the attention program states for its loops, until the compiler counts them.
 
-Loop counts are those of the published kernel's compiled form (timing-model 4.3 and 10.2). Multiplies depend on the
-data: their cost is averaged over the operands of one head, with q taken to be distributed like k.
+Loop counts are those of the published kernel's compiled form (timing-model 4.3 and 10.2), which has wrapping `div_d`
+only; those of wide accumulators and softmax are estimated from it. Multiplies depend on the data: their cost is
+averaged over the operands of one head, with q taken to be distributed like k.
 """
 
 from __future__ import annotations

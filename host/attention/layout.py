@@ -20,12 +20,12 @@ from dpu_kernels.attention import (
     score_kind,
 )
 from pim_runtime.device import IntegerType
+from pim_runtime.device.mram import MAX_DMA_BYTES
 from pim_runtime.errors import PimError
 
 __all__ = ["CapacityError", "MramLayout", "longest_context", "plan_layout"]
 
 MAX_WORKERS = 23
-MAX_DMA_BYTES = 2048
 WRAM_FOR_BUFFERS = 53 * 1024  # what is left of 64 KiB beside stacks, tables and variables at 24 tasklets
 
 

@@ -16,7 +16,7 @@ from ..hardware import Hardware
 
 __all__ = ["ThreadBackend"]
 
-PARTS_PER_THREAD = 4  # ranges are uneven in work; four per thread balance them (numba-notes 10)
+PARTS_PER_THREAD = 4  # ranges are uneven in work; four per thread balance them
 PARALLEL_COPY_BYTES = 1 << 20  # below this, handing a copy to threads costs more than it saves
 
 Outcome = TypeVar("Outcome")

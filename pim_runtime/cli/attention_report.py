@@ -113,9 +113,10 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
         Column(name="host bytes per step", unit="B", origin="exact"),
         Column(name="of which, in us", origin="modelled"),
     )
+    loops = "those of the published program" if workload.acc == "wrap" else "estimated from the published program's"
     note = (
-        f"Modelled on profile {hardware.name}. The kernel's instruction counts are stated by its author from the"
-        " published compiled code, multiplies averaged over the data (host/attention/instruction_counts.py)."
+        f"Modelled on profile {hardware.name}. Instruction counts are stated, not counted: loops are {loops},"
+        " multiplies averaged over the data (host/attention/instruction_counts.py)."
     )
     step = Table(title="Decode step", columns=columns, rows=tuple(table))
     return Section(title="Time on hardware", tables=(step,), notes=(note,))

@@ -11,7 +11,7 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.typed_passes import NopythonTypeInference
 from numba.core.untyped_passes import ReconstructSSA
 
-__all__ = ["KernelCompiler", "kernel_jit"]
+__all__ = ["KernelCompiler", "helper_jit", "kernel_jit"]
 
 
 class KernelCompiler(CompilerBase):
@@ -32,11 +32,11 @@ class KernelCompiler(CompilerBase):
 
 @functools.cache
 def kernel_jit(function: FunctionType) -> Any:
-    """The dispatcher of a kernel or helper. Never cached on disk: cached generators cannot be reused."""
+    """The dispatcher of a kernel. Never cached on disk: cached generators cannot be reused."""
     return njit(pipeline_class=KernelCompiler)(function)
 
 
 @functools.cache
 def helper_jit(function: FunctionType) -> Any:
-    """The dispatcher of a dpu_function."""
+    """The dispatcher of a dpu_function. Compiled into its caller: views are wide arguments, and helpers are short."""
     return njit(pipeline_class=KernelCompiler, forceinline=True)(function)

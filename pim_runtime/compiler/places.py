@@ -85,12 +85,12 @@ class GivePlaces(FunctionPass):
         if isinstance(statement, ir.SetItem | ir.StaticSetItem) and self.is_view(statement.target):
             index = self.index_of(statement)
             site = self.constant(self.site(statement.loc), statement.loc)
-            call, _ = self.call_expression(store_element, statement.target, index, statement.value, site)
+            call = self.call_expression(store_element, statement.target, index, statement.value, site)
             target = self.variable(types.none, statement.loc)
             return ir.Assign(call, target, statement.loc)
         if isinstance(value, ir.Expr) and value.op in ("getitem", "static_getitem") and self.is_view(value.value):
             site = self.constant(self.site(statement.loc), statement.loc)
-            call, _ = self.call_expression(load_element, value.value, self.index_of(value), site)
+            call = self.call_expression(load_element, value.value, self.index_of(value), site)
             return ir.Assign(call, statement.target, statement.loc)
         return statement
 
@@ -117,21 +117,20 @@ class GivePlaces(FunctionPass):
         return variable
 
     def constant(self, number: int, loc: Any) -> Any:
-        # use_literal_type=False: the value of a literal-typed constant would come from its type (numba-notes 8)
+        # use_literal_type=False: the value of a literal-typed constant would come from its type
         return self.assign(ir.Const(number, loc, use_literal_type=False), types.int64, loc)
 
-    def call_expression(self, function: Any, *args: Any) -> tuple[Any, Any]:
+    def call_expression(self, function: Any, *args: Any) -> Any:
         loc = args[-1].loc
         callee_type = self.state.typingctx.resolve_value_type(function)
         callee = self.assign(ir.Global(function.__name__, function, loc), callee_type, loc)
         call = ir.Expr.call(callee, args, (), loc)
         arg_types = tuple(types.unliteral(self.typemap[arg.name]) for arg in args)
         self.calltypes[call] = self.state.typingctx.resolve_function_type(callee_type, arg_types, {})
-        return call, callee
+        return call
 
     def call(self, function: Any, *args: Any) -> None:
-        call, _ = self.call_expression(function, *args)
-        self.assign(call, types.none, args[-1].loc)
+        self.assign(self.call_expression(function, *args), types.none, args[-1].loc)
 
 
 def _is_tasklet(ty: types.Type) -> bool:

@@ -1,6 +1,7 @@
 """Loads, stores and bit counting for `device.raw` and `device.bits`: one instruction each.
 
-Plain `@overload` around `@intrinsic`, never `inline="always"`: stores through inlined overloads vanish (numba-notes 4).
+Plain `@overload` around `@intrinsic`, never `inline="always"`: numba's dead-code removal does not see
+stores through inlined overloads, and drops them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from .run_record import MRAM_END
 from .tasklet import Tasklet, count
 from .view import View
 
-__all__ = ["mram_read", "mram_write"]
+__all__ = ["DMA_GRANULARITY_BYTES", "MAX_DMA_BYTES", "MIN_DMA_BYTES", "mram_read", "mram_write"]
+
+MIN_DMA_BYTES, MAX_DMA_BYTES, DMA_GRANULARITY_BYTES = 8, 2048, 8  # of the DMA instruction's 8-bit size field
 
 # Tasklets usually share an array block by block, and here they run one after the other, so each of them jumps through
 # memory. What lies a little ahead of a block is the next tasklet's: it comes into the cache while this one works.
@@ -26,7 +28,7 @@ FARTHEST_PREFETCH_BYTES = 2048
 def breaks_a_rule(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> bool:
     """Whether the transfer breaks any DMA rule: one branch for the common case."""
     misaligned = ((nr_bytes | mram_address | buffer.pointer) & 7) != 0
-    bad_size = (nr_bytes < 8) | (nr_bytes > 2048) | (nr_bytes > buffer.nbytes)
+    bad_size = (nr_bytes < MIN_DMA_BYTES) | (nr_bytes > MAX_DMA_BYTES) | (nr_bytes > buffer.nbytes)
     outside = (mram_address < 0) | (mram_address > peek(t.run + 8 * MRAM_END) - nr_bytes)
     return misaligned | bad_size | outside
 
@@ -34,7 +36,7 @@ def breaks_a_rule(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) ->
 @library
 def refuse_dma(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> None:
     """Fault with the first rule that the transfer breaks."""
-    if (nr_bytes & 7) | (nr_bytes < 8) | (nr_bytes > 2048):
+    if (nr_bytes & 7) | (nr_bytes < MIN_DMA_BYTES) | (nr_bytes > MAX_DMA_BYTES):
         fault(t, FaultCode.DMA_SIZE, nr_bytes, 0, 0, 0)
     if mram_address & 7:
         fault(t, FaultCode.DMA_MRAM_ALIGNMENT, mram_address, nr_bytes, mram_address & -8, 0)
