@@ -51,7 +51,7 @@ class Argument(IntEnum):
     PROBABILITY_BITS = 18
 
 
-Norm = Literal["div_d", "softmax"]
+Norm = Literal["div_d", "zscore", "zscore_linear", "softmax", "softmax_online"]
 Accumulation = Literal["wrap", "wide"]
 
 

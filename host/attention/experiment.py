@@ -14,7 +14,7 @@ from pim_runtime import EngineOptions, Machine
 from pim_runtime.timeline import Timeline
 
 from .attention_set import AttentionSet
-from .reference import SoftmaxSums
+from .sums import SoftmaxSums
 from .workload import Workload
 
 __all__ = ["Outcome", "run_workload"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .quantise import align_scale
-from .reference import SoftmaxSums
+from .sums import SoftmaxSums
 
 __all__ = ["div_d_to_real", "relative_l2", "softmax_to_real"]
 

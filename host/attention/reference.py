@@ -7,7 +7,7 @@ q [heads, queries, dim] attends to k[:, None] and v[:, None].
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from .quantise import align_scale
 from .ranges import Accumulation, Norm, check_ranges, operand_dtype, score_dtype
 from .softmax_plan import SoftmaxPlan
+from .sums import SoftmaxSums
 
 __all__ = [
-    "SoftmaxSums",
     "attention_div_d",
     "attention_softmax",
     "div_d",
@@ -29,19 +29,6 @@ __all__ = [
 ]
 
 Integers = NDArray[np.signedinteger]
-
-
-class SoftmaxSums(NamedTuple):
-    """What a softmax kernel leaves of one query: (m, l, O). The output is v_scale * O / l (`output.softmax_to_real`).
-
-    maximum: int64 [...], the largest score.
-    weight_sum: uint64 [...], Q(P), at least 2**P.
-    weighted_values: int64 [..., dim], Q(P) weights times integer values.
-    """
-
-    maximum: NDArray[np.int64]
-    weight_sum: NDArray[np.uint64]
-    weighted_values: NDArray[np.int64]
 
 
 def scores(q: Integers, k: Integers, *, acc: Accumulation) -> Integers:

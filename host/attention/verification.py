@@ -15,7 +15,6 @@ from .bounds import div_d_bound, quantised_attention_bound, softmax_bound
 from .experiment import Outcome
 from .output import relative_l2, softmax_to_real
 from .reference import (
-    SoftmaxSums,
     attention_div_d,
     attention_softmax,
     float_attention,
@@ -23,6 +22,7 @@ from .reference import (
     float_softmax,
     scores,
 )
+from .sums import SoftmaxSums
 from .workload import Workload
 
 __all__ = ["Agreement", "Verification", "verify"]

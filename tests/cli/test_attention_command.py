@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from host.attention import verification
-from host.attention.reference import SoftmaxSums
+from host.attention.sums import SoftmaxSums
 from pim_runtime.cli import attention
 from pim_runtime.cli.main import main
 

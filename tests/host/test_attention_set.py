@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from kernels_for_tests.attention import VARIANTS, assert_same, make_case, make_set, run
 
 from host.attention.layout import CapacityError
-from host.attention.reference import SoftmaxSums, attention_softmax
+from host.attention.reference import attention_softmax
 from host.attention.softmax_plan import softmax_plan
+from host.attention.sums import SoftmaxSums
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.errors import InvalidDpuSetError
 

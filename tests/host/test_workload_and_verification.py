@@ -11,8 +11,9 @@ import pytest
 from host.attention.experiment import Outcome, run_workload
 from host.attention.output import relative_l2, softmax_to_real
 from host.attention.ranges import AccumulatorOverflow, largest_operand
-from host.attention.reference import SoftmaxSums, attention_div_d, attention_softmax, float_attention
+from host.attention.reference import attention_div_d, attention_softmax, float_attention
 from host.attention.samples import RealOperands, random_reals, shipped_operands
+from host.attention.sums import SoftmaxSums
 from host.attention.verification import verify
 from host.attention.workload import real_workload, synthetic_workload
 from pim_runtime import EngineOptions, Machine

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from dpu_kernels.attention import Accumulation, Norm, output_kind, output_length, rows_in_a_pass, score_kind
 from host.attention.attention_set import AttentionSet
 from host.attention.ranges import largest_operand
-from host.attention.reference import SoftmaxSums, attention_div_d, attention_softmax
+from host.attention.reference import attention_div_d, attention_softmax
 from host.attention.softmax_plan import SoftmaxPlan, softmax_plan
+from host.attention.sums import SoftmaxSums
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.commands import LaunchResult
 from pim_runtime.device.integers import IntegerType, as_integer_type
