@@ -11,7 +11,7 @@ from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
 from .errors import DpuError, DpuFaultError, KernelError, LinkError, PimError
 from .hardware import load_profile
-from .machine import Machine
+from .machine import Machine, default_machine
 from .program import DpuProgram, dpu_program
 from .transfers import DpuSymbol
 
@@ -27,6 +27,7 @@ __all__ = [
     "LinkError",
     "Machine",
     "PimError",
+    "default_machine",
     "dpu_program",
     "load_profile",
 ]

@@ -31,11 +31,16 @@ class Machine:
         """Ranks that nobody holds."""
         return self._free_ranks
 
+    @property
+    def free_dpus(self) -> int:
+        """DPUs of the free ranks."""
+        return self._free_ranks * self.hardware.geometry.dpus_per_rank
+
     def allocate_dpus(self, nr_dpus: int | None, options: EngineOptions) -> Allocation:
         """`nr_dpus` DPUs, or None for every free rank. Raises AllocationError when there are not enough."""
         per_rank = self.hardware.geometry.dpus_per_rank
         if nr_dpus is None:
-            nr_dpus = self._free_ranks * per_rank
+            nr_dpus = self.free_dpus
             if not nr_dpus:
                 raise AllocationError(f"no free rank of {self.hardware.geometry.ranks}: free a set first")
         if nr_dpus < 1:

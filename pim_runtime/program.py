@@ -39,7 +39,7 @@ Parameters = ParamSpec("Parameters")
 class DpuBinary:
     """A program linked for one machine and one number of tasklets.
 
-    `symbols` are the host-visible ones. `wram_image` is written to WRAM from address 0 by a load; `mram_segments` are
+    `symbols` are the host-visible ones. The heaps are what the variables, stacks and caches leave. `wram_image` is written to WRAM from address 0 by a load; `mram_segments` are
     (offset, bytes) of the initialised MRAM variables. `log_bytes` is 0 for a program without printf.
     """
 
@@ -48,6 +48,7 @@ class DpuBinary:
     nr_tasklets: int
     symbols: Mapping[str, Symbol]
     mram_heap_bytes: int
+    wram_heap_bytes: int
     wram_image: bytes
     mram_segments: tuple[tuple[int, bytes], ...]
     log_bytes: int
@@ -160,6 +161,7 @@ class DpuProgram:
                 {s.name: s for s in self._table.in_section("host", "log", "mram_noinit", "mram", "heap")}
             ),
             mram_heap_bytes=heap_bytes,
+            wram_heap_bytes=hardware.dpu.wram_bytes - heap_start,
             wram_image=self._wram_image(heap_start, nr_tasklets),
             mram_segments=tuple((s.address, s.initial or bytes(s.nbytes)) for s in self._table.in_section("mram")),
             log_bytes=STDOUT_BYTES if closure.prints else 0,

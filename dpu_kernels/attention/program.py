@@ -1,121 +1,186 @@
-"""Decode attention of one head on one DPU: scores, normalisation, weighted sum of V.
+"""Decode attention of one KV head on one DPU: scores, normalisation, weighted sum of V, for all queries that share it.
 
 Tasklet 0 is the master, the others are workers: worker w takes the groups of eight tokens g with g mod workers = w.
 Phases: scores | normalisation | weighted sums | merge, with a barrier between; every number of tasklets from 2 to 24
-gives the same bits. Rows of K and V are read with one DMA each. Memory addresses and sizes come in `arguments`.
+gives the same bits. Rows of K and V are read once, with one DMA each. Memory addresses and sizes come in `arguments`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from pim_runtime.device import (
+    DpuFunction,
     IntegerType,
     Tasklet,
+    View,
     barrier_wait,
-    charge,
+    dpu_function,
     int64,
     me,
     mem_alloc,
     mem_reset,
-    mram_read,
-    mram_write,
     nr_tasklets,
     uint8,
     uint32,
+    wram_view,
 )
 from pim_runtime.program import DpuProgram, dpu_program
+from pim_runtime.symbols import WramSymbol
 
-from .phases import (
-    add_scaled,
-    append_sums,
-    clear,
-    divide_scores,
-    nothing_to_append,
-    scorer,
-    softmax_weights,
-    weighted_sum,
-)
+from .buffers import STATES_AT, query_reader, sharer
+from .div_d import divider, no_notes, no_statistics, nothing_to_observe
+from .exponential import Exponential
+from .powers import power_of_two
+from .rows import unpacker
+from .scores import mark_nothing, mark_tokens, scorer
 from .shapes import (
     ALIGNMENT,
     GROUP,
+    MAX_QUERIES,
+    STACK_BYTES,
+    STATE_LENGTH,
     TABLE_SIZE,
     Accumulation,
     Argument,
-    FixedRows,
+    DTypeName,
+    FixedSizes,
     Norm,
+    SoftmaxConstant,
+    Stage,
     output_kind,
-    padded,
-    rows_in_a_pass,
     score_kind,
+    storage,
 )
+from .softmax import append_sums, begin_maximum, observe_maximum, softmax_weights, weigher
+from .sums import appender, merger, weighted_sum
+from .zscore import NOTES, append_statistics, begin_statistics, centred_sums, observe_statistics, zscore_weights
 
 __all__ = ["attention_program"]
 
-STACK_BYTES = 384  # the default 1024 would leave no room for 24 tasklets with 128 dimensions of int32
+NR_CONSTANTS = len(SoftmaxConstant)  # as many as ZscoreConstant has
+
+
+class Phases(NamedTuple):
+    """What a norm does between scores and sums.
+
+    notes: int64 that a worker keeps per query. extra_rows: sums of V beside those of the queries.
+    """
+
+    notes: int
+    extra_rows: int
+    begin: DpuFunction
+    observe: DpuFunction
+    mark: DpuFunction
+    measure: DpuFunction
+    normalise: DpuFunction
+    finish: DpuFunction
+
+
+@dpu_function
+def nothing(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:
+    """A phase that a norm does not have."""
 
 
 @dpu_program
-def attention_program(kind: IntegerType, norm: Norm, acc: Accumulation, dim: int = 0) -> DpuProgram:
-    """The program for operands of type `kind`, and for heads of `dim` elements, or of any size for 0.
+def attention_program(
+    dtype: DTypeName, norm: Norm, acc: Accumulation, exponential: Exponential = "lut256_lerp", dim: int = 0
+) -> DpuProgram:
+    """The program for operands of type `dtype` and any norm but softmax_online.
 
-    A constant size makes DMAs and inner loops faster to emulate. It changes neither results nor counters.
-    Host variables: `arguments` int64 [19] and, for softmax, `exp2_table` uint32 [257]. The output at Argument.OUTPUT is
-    [dim] of the operands' type when acc="wrap", else int64. Softmax outputs are sums of weights times V, still to be
-    divided by the sum of weights; behind them stand the largest score and that sum, so the output is int64 [dim + 2].
+    dim: makes programs for one query and heads of this size only, with faster DMAs and inner loops to emulate. It
+    changes neither results nor counters. 0: heads of any size, any number of queries.
+    Host variables: `arguments` int64 [len(Argument)], `constants` int64 [MAX_QUERIES * 5] (SoftmaxConstant or
+    ZscoreConstant) unless norm is div_d or zscore_linear, and for softmax `exp2_table` uint32 [257].
+    Output, at Argument.OUTPUT, a row of Argument.OUTPUT_BYTES per query: its weighted sum [dim], of the operands' type
+    when acc="wrap", else int64; behind it STATE_LENGTH[norm] statistics int64 (SoftmaxState, ZscoreState). Softmax sums
+    are still to be divided by the sum of weights. zscore_linear has one more row: the sum of V, without weights.
     """
-    score, output = score_kind(kind, acc), output_kind(kind, acc)
-    fixed = FixedRows(dim, padded(dim * kind.itemsize))
-    name = f"attention_{kind}_{norm}_{acc}" + (f"_{dim}" if dim else "")
+    operands = storage(dtype)
+    kind, score, output = operands.kind, score_kind(operands.kind, acc), output_kind(operands.kind, acc)
+    sizes, elements_per_item = FixedSizes.of(operands, dim), operands.elements_per_item
+    name = (
+        f"attention_{dtype}_{norm}_{acc}"
+        + (f"_{exponential}" if norm == "softmax" else "")
+        + (f"_{dim}" if dim else "")
+    )
     program = DpuProgram(name, nr_tasklets=17, stack_bytes=STACK_BYTES)
-    arguments = program.host("arguments", int64, len(Argument))
-    maxima = program.wram("maxima", int64, 24)
-    weight_sums = program.wram("weight_sums", int64, 24)
-    ready, scored = program.barrier("ready"), program.barrier("scored")
-    normalised, summed = program.barrier("normalised"), program.barrier("summed")
-    if norm == "softmax":
-        table = program.host("exp2_table", uint32, TABLE_SIZE)
-        normalise = softmax_weights(arguments, table, maxima, score)
-        finish = append_sums(arguments, maxima, weight_sums)
-    else:
-        normalise = divide_scores(arguments, fixed, score)
-        finish = nothing_to_append
-    score_tokens = scorer(arguments, fixed, score)
-    rows_per_pass = rows_in_a_pass(kind)
-    weigh_values = weighted_sum(arguments, fixed, score, rows_per_pass)
+    arguments, shared = program.host("arguments", int64, len(Argument)), program.wram("shared", int64, 2)
+    ready, scored, summed = program.barrier("ready"), program.barrier("scored"), program.barrier("summed")
+    measured, normalised = program.barrier("measured"), program.barrier("normalised")
+    phases, unpack = _phases(program, arguments, norm, score, exponential, sizes), unpacker(elements_per_item)
+    notes, extra_rows, statistics_length = phases.notes, phases.extra_rows, STATE_LENGTH[norm]
+    measure, normalise = phases.measure, phases.normalise
+    measures, normalises = int(measure is not nothing), int(normalise is not nothing)
+    share, read_queries = sharer(arguments, shared, kind, notes), query_reader(arguments, shared, sizes, kind)
+    score_tokens = scorer(arguments, sizes, kind, score, notes, unpack, phases.begin, phases.observe, phases.mark)
+    weigh_values = weighted_sum(arguments, sizes, operands, output, extra_rows, unpack)
+    merge_sums = merger(arguments, sizes, output, extra_rows)
+    append = appender(arguments, sizes, statistics_length, phases.finish)
 
     @program.kernel
     def attention(t: Tasklet) -> Iterator[int]:
-        if me(t) == 0:
-            mem_reset(t)
-        yield barrier_wait(t, ready)
         a = arguments.array(t)
-        worker, workers, row_bytes = me(t) - 1, nr_tasklets(t) - 1, fixed.row_bytes or a[Argument.ROW_BYTES]
-        mem_alloc(t, uint8, -mem_alloc(t, uint8, 0).address % ALIGNMENT)
-        rows = mem_alloc(t, kind, rows_per_pass * row_bytes // kind.itemsize)
-        query = mem_alloc(t, kind, row_bytes // kind.itemsize)
-        total = mem_alloc(t, output, a[Argument.OUTPUT_BYTES] // output.itemsize)
-        group = mem_alloc(t, score, GROUP)
-        if worker >= 0:
-            mram_read(t, a[Argument.Q], query, row_bytes)
-            maxima.array(t)[worker] = score_tokens(t, worker, workers, rows, query, group)
-        yield barrier_wait(t, scored)
-        if worker >= 0:
-            weight_sums.array(t)[worker] = normalise(t, worker, workers, group)
-        yield barrier_wait(t, normalised)
-        if worker >= 0:
-            weigh_values(t, worker, workers, rows, group, total)
-            mram_write(t, total, a[Argument.PARTIALS] + worker * a[Argument.OUTPUT_BYTES], a[Argument.OUTPUT_BYTES])
-        yield barrier_wait(t, summed)
+        queries, worker, workers = sizes.queries or a[Argument.QUERIES], me(t) - 1, nr_tasklets(t) - 1
         if worker < 0:
-            part = mem_alloc(t, output, a[Argument.OUTPUT_BYTES] // output.itemsize)
-            dim = fixed.dim or a[Argument.DIM]
-            clear(total)
-            for other in range(workers):
-                mram_read(t, a[Argument.PARTIALS] + other * a[Argument.OUTPUT_BYTES], part, a[Argument.OUTPUT_BYTES])
-                charge(t, a[Argument.MERGE_SLOTS])
-                add_scaled(total.window(0, dim), 1, part.window(0, dim))
-            finish(t, workers, total)
-            mram_write(t, total, a[Argument.OUTPUT], a[Argument.OUTPUT_BYTES])
+            mem_reset(t)
+            share(t, queries, workers)
+        yield barrier_wait(t, ready)
+        columns, stage = ((sizes.dim or a[Argument.COLUMNS]) + 7) & -8, a[Argument.STAGE]
+        mem_alloc(t, uint8, -mem_alloc(t, uint8, 0).address % ALIGNMENT)
+        rows = mem_alloc(t, kind, a[Argument.BUFFER_BYTES] * elements_per_item // kind.itemsize)
+        stored = rows
+        if elements_per_item > 1:
+            stored = mem_alloc(t, kind, a[Argument.BUFFER_BYTES] // kind.itemsize)
+        query = read_queries(t, queries, worker)
+        total = mem_alloc(t, output, (queries + extra_rows) * columns)
+        group = mem_alloc(t, score, (queries + extra_rows) * GROUP)
+        cells = mem_alloc(t, int64, GROUP)
+        states = wram_view(t, int64, shared.array(t)[STATES_AT], workers * queries * notes)
+        if (worker >= 0) & (stage != Stage.SUMS):
+            score_tokens(t, worker, workers, stored, rows, query, group, cells, states)
+        yield barrier_wait(t, scored)
+        if measures:
+            if (worker >= 0) & (stage == Stage.ALL):
+                measure(t, worker, workers, group, cells, states)
+            yield barrier_wait(t, measured)
+        if normalises:
+            if (worker >= 0) & (stage != Stage.STATISTICS):
+                normalise(t, worker, workers, group, cells, states)
+            yield barrier_wait(t, normalised)
+        if (worker >= 0) & (stage != Stage.STATISTICS):
+            weigh_values(t, worker, workers, stored, rows, group, cells, total)
+        yield barrier_wait(t, summed)
+        if (worker < 0) & (stage != Stage.STATISTICS):
+            merge_sums(t, workers, total, mem_alloc(t, output, columns))
+        if (worker < 0) & (stage != Stage.SUMS):
+            append(t, workers, cells, states)
+        if (worker < 0) & (stage != Stage.ALL):
+            a[Argument.STAGE] = Stage.STATISTICS + Stage.SUMS - stage
 
     return program
+
+
+def _phases(
+    program: DpuProgram,
+    arguments: WramSymbol,
+    norm: Norm,
+    score: IntegerType,
+    exponential: Exponential,
+    sizes: FixedSizes,
+) -> Phases:
+    if norm == "div_d":
+        normalise = divider(arguments, sizes)
+        return Phases(0, 0, no_notes, nothing_to_observe, mark_nothing, nothing, normalise, no_statistics)
+    if norm == "zscore_linear":
+        finish = append_statistics
+        return Phases(NOTES, 1, begin_statistics, observe_statistics, mark_tokens, nothing, nothing, finish)
+    constants = program.host("constants", int64, MAX_QUERIES * NR_CONSTANTS)
+    if norm == "zscore":
+        measure, normalise = centred_sums(arguments, score), zscore_weights(arguments, constants, score)
+        finish = append_statistics
+        return Phases(NOTES, 0, begin_statistics, observe_statistics, mark_nothing, measure, normalise, finish)
+    weight = weigher(power_of_two(exponential, program.host("exp2_table", uint32, TABLE_SIZE)))
+    normalise, notes = softmax_weights(arguments, constants, sizes, score, weight), STATE_LENGTH["softmax"]
+    return Phases(notes, 0, begin_maximum, observe_maximum, mark_nothing, nothing, normalise, append_sums)

@@ -1,7 +1,8 @@
-"""Attention on DPUs: one head of one request per DPU, K and V resident in MRAM (S0-1).
+"""Attention of a fixed batch on DPUs: every request has the same number of tokens, K and V resident in MRAM (S0-1, S0-8).
 
-Owns the conversation with the DPUs: layout, arguments, transfers, launches. Operands are integers already
-(`quantise`); what they mean in real numbers is the caller's business (`output`).
+One context per DPU, in the order of requests, KV heads and parts. A batch larger than the machine runs in waves, a
+smaller one can be split to fill it (`Partition`, `parts_to_fill`). Operands are integers already (`quantise`); what
+the answers mean in real numbers is said by `output`, how far off they are by `certificates`.
 """
 
 from __future__ import annotations
@@ -9,95 +10,86 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from dpu_kernels.attention import Accumulation, Argument, Norm, attention_program, output_kind, output_length
-from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine
-from pim_runtime.device import IntegerType
-from pim_runtime.device.integers import as_integer_type
-from pim_runtime.symbols import HEAP_NAME
+from pim_runtime import DpuSet, EngineOptions, Machine, default_machine
 from pim_runtime.timeline import Timeline
 
+from .answers import Answers, merge_parts, rearrange
+from .contexts import Contexts, Unit
 from .instruction_counts import state_slots
-from .layout import plan_layout
-from .ranges import check_ranges, operand_dtype
-from .softmax_plan import SoftmaxPlan
-from .sums import SoftmaxSums
+from .layout import Paging
+from .masks import visible
+from .partition import Partition
+from .runner import Calls, Runner, waves
+from .spec import AttentionSpec
+from .wram_plan import CapacityError
 
-__all__ = ["AttentionSet"]
-
-USUAL_DIMS = (64, 128)
+__all__ = ["AttentionSet", "parts_to_fill"]
 
 Integers = NDArray[np.signedinteger[Any]]
+WHOLE = Partition()
+
+
+def parts_to_fill(spec: AttentionSpec, *, batch: int, nr_dpus: int) -> int:
+    """Parts per head with which a batch keeps as many DPUs busy as there are; 1 if it does anyway (S0-8)."""
+    return max(1, nr_dpus // (batch * spec.kv_heads))
 
 
 class AttentionSet:
-    """`batch` x `heads` DPUs, each with one head of one request.
+    """`batch` requests on `batch` x KV heads x parts DPUs, or on as many as there are, one wave after the other.
 
-    dim, max_tokens: size of a head; capacity is checked here. dtype: int8, int16 or int32.
-    norm: "div_d" (score / dim, truncated) or "softmax". acc: "wrap" computes in the operands' type as the published C
-    program does (div_d only), "wide" exactly.
-    operand_max: greatest magnitude of any operand; the accumulators are proven for it (K-1).
-    plans: one SoftmaxPlan per head, or one for all (softmax only).
-    nr_tasklets: 2 to 24: one master and the workers.
+    nr_dpus: how many may be used; default: all of the machine. nr_tasklets: 2 to 24, one master and the workers.
+    paging: "contiguous", or "paged" in blocks of 16 tokens; results are the same bit for bit.
 
-    Raises AccumulatorOverflow and CapacityError at once, ValueError for arguments that do not belong together.
+    Raises CapacityError at once when the contexts do not fit, ValueError for arguments that do not belong together.
     """
 
     def __init__(
         self,
+        spec: AttentionSpec,
         *,
         batch: int,
-        heads: int,
-        dim: int,
-        max_tokens: int,
-        dtype: Any,
-        norm: Norm,
-        acc: Accumulation = "wide",
-        operand_max: int,
-        plans: tuple[SoftmaxPlan, ...] = (),
+        partition: Partition = WHOLE,
+        paging: Paging = "contiguous",
+        nr_dpus: int | None = None,
         nr_tasklets: int = 17,
         machine: Machine | None = None,
         options: EngineOptions | None = None,
     ) -> None:
-        if batch < 1 or heads < 1:
-            raise ValueError(f"batch {batch} x heads {heads}: both must be at least 1")
-        if not 2 <= nr_tasklets <= 24:
-            raise ValueError(f"{nr_tasklets} tasklets: attention needs a master and at least one worker, 2 to 24")
-        if (norm == "softmax") != bool(plans) or len(plans) not in (0, 1, heads):
-            raise ValueError(f"{len(plans)} softmax plans for {heads} heads with norm {norm!r}")
-        self.batch, self.heads, self.norm, self.acc = batch, heads, norm, acc
-        self.dtype = operand_dtype(dtype)
-        self.kind = as_integer_type(self.dtype)
-        check_ranges(
-            dtype=self.dtype,
-            norm=norm,
-            acc=acc,
-            dim=dim,
-            max_tokens=max_tokens,
-            q_max=operand_max,
-            k_max=operand_max,
-            v_max=operand_max,
-            probability_bits=max((plan.probability_bits for plan in plans), default=24),
+        if batch < 1:
+            raise ValueError(f"batch {batch}: at least one request")
+        machine = machine or default_machine()
+        available = machine.free_dpus if nr_dpus is None else nr_dpus
+        heads, parts = batch * spec.kv_heads, partition.parts
+        if parts > available:
+            raise ValueError(f"{parts} parts per head on {available} DPUs: the parts of a head run at the same time")
+        heads_per_wave = min(heads, available // parts)
+        self.spec, self.batch, self.partition, self.tokens = spec, batch, partition, 0
+        self._places = partition.over(spec.max_tokens)
+        units = np.arange(heads * parts)
+        self._dpus, self._slots = units % (heads_per_wave * parts), units // (heads_per_wave * parts)
+        self._units = [Unit(*unit) for unit in zip(self._dpus.tolist(), self._slots.tolist(), strict=True)]
+        self._kv_heads, self._parts = units // parts % spec.kv_heads, units % parts
+        self.nr_waves = -(-heads // heads_per_wave)
+        self.contexts = Contexts(
+            spec,
+            partition,
+            nr_dpus=heads_per_wave * parts,
+            slots=self.nr_waves,
+            paging=paging,
+            nr_tasklets=nr_tasklets,
+            machine=machine,
+            options=options,
         )
-        self.operand_max, self._plans, self.tokens = operand_max, plans, 0
-        self.dpus = DpuSet(batch * heads, machine=machine, options=options)
+        self._runner, self._calls = Runner(self.contexts), self._calls_at(np.zeros(batch, np.int64))
+        self._waves = waves(self._calls, parts)
+        self._queries: Integers | None = None
+        self._answers: list[Answers] = []
         try:
-            binary = self.dpus.load(_program(self.kind, norm, acc, dim), nr_tasklets=nr_tasklets)
-            self.layout = plan_layout(
-                kind=self.kind,
-                norm=norm,
-                acc=acc,
-                dim=dim,
-                max_tokens=max_tokens,
-                heap_bytes=binary.mram_heap_bytes,
-            )
-            self._heap_address = binary.symbols[HEAP_NAME].address
-            self._arguments = self._initial_arguments()
-            if plans:
-                self.dpus.copy("exp2_table", plans[0].table.view(np.uint8))
+            self.contexts.write_biases(self._units, self._kv_heads.tolist())
         except BaseException:
-            self.dpus.free()
+            self.free()
             raise
 
     def __enter__(self) -> AttentionSet:
@@ -108,127 +100,131 @@ class AttentionSet:
 
     def free(self) -> None:
         """Give the DPUs back."""
-        self.dpus.free()
+        self.contexts.dpus.free()
+
+    @property
+    def dpus(self) -> DpuSet:
+        """The DPUs."""
+        return self.contexts.dpus
 
     @property
     def timeline(self) -> Timeline:
         """Every transfer and launch with its modelled time."""
-        return self.dpus.timeline
+        return self.contexts.dpus.timeline
 
     def load_kv(self, k: Integers, v: Integers) -> None:
-        """Put the context into the DPUs: k, v [batch, heads, tokens, dim], replacing what was there.
+        """Put the context into the DPUs: k, v [batch, kv_heads, tokens, dim], replacing what was there.
 
         Also states the kernel's instruction slots, from these rows: they are not stated again by `append`.
         """
-        tokens = k.shape[2] if k.ndim == 4 else self.layout.max_tokens
-        if not 1 <= tokens <= self.layout.max_tokens:
-            raise ValueError(f"{tokens} tokens: this set was made for 1 to {self.layout.max_tokens}")
-        self._check_operands((self.batch, self.heads, tokens, self.layout.dim), k=k, v=v)
-        self._write_rows(self.layout.k, k)
-        self._write_rows(self.layout.v, v)
-        slots = state_slots(
-            kind=self.kind,
-            norm=self.norm,
-            acc=self.acc,
-            k=k[0, 0],
-            v=v[0, 0],
-            plan=self._plans[0] if self._plans else None,
-        )
-        self._arguments[..., Argument.SCORE_SLOTS] = slots.score
-        self._arguments[..., Argument.NORM_SLOTS] = slots.norm
-        self._arguments[..., Argument.SUM_SLOTS] = slots.weighted_row
-        self._arguments[..., Argument.MERGE_SLOTS] = slots.merged_row
+        tokens = k.shape[2] if k.ndim == 4 else self.spec.max_tokens
+        if not 1 <= tokens <= self.spec.max_tokens:
+            raise ValueError(f"{tokens} tokens: this set was made for 1 to {self.spec.max_tokens}")
+        self.spec.check_kv((self.batch, self.spec.kv_heads, tokens, self.spec.dim), k=k, v=v)
+        for unit in self._units:
+            self.contexts.release(unit)
+        self._write(0, k, v)
+        self._runner.state(state_slots(self.spec, k=k[0, 0], v=v[0, 0]))
         self._set_tokens(tokens)
 
     def append(self, k: Integers, v: Integers) -> None:
-        """Add one token to every head: k, v [batch, heads, dim]. Nothing changes when it is refused."""
-        self._check_operands((self.batch, self.heads, self.layout.dim), k=k, v=v)
-        if not 1 <= self.tokens < self.layout.max_tokens:
-            raise ValueError(
-                f"append to {self.tokens} tokens: load_kv comes first, and this set holds {self.layout.max_tokens}"
+        """Add one token to every request: k, v [batch, kv_heads, dim]. Nothing changes when it is refused."""
+        self.spec.check_kv((self.batch, self.spec.kv_heads, self.spec.dim), k=k, v=v)
+        if not self.tokens:
+            raise ValueError("append before load_kv: there are no tokens yet")
+        if self.tokens == self.spec.max_tokens:
+            raise CapacityError(
+                f"append to {self.tokens} tokens: the longest context of this set is {self.spec.max_tokens}",
+                self.spec.max_tokens,
             )
-        offset = self.tokens * self.layout.row_bytes
-        self._write_rows(self.layout.k + offset, k[:, :, None])
-        self._write_rows(self.layout.v + offset, v[:, :, None])
+        self._write(self.tokens, k[:, :, None], v[:, :, None])
         self._set_tokens(self.tokens + 1)
 
-    def push_q(self, q: Integers) -> None:
-        """Send one query per head: q [batch, heads, dim]."""
-        self._check_operands((self.batch, self.heads, self.layout.dim), q=q)
-        self._write_rows(self.layout.q, q[:, :, None])
+    def push_q(self, q: Integers, *, positions: ArrayLike | None = None) -> None:
+        """Send one query per head: q [batch, heads, dim]; with several waves, `launch` sends them.
+
+        positions: of the queries of each request, which see the tokens up to there (causal); default: the newest token.
+        """
+        spec = self.spec
+        spec.check_q((self.batch, spec.heads, spec.dim), q=q)
+        if not self.tokens:
+            raise ValueError("push_q before load_kv: there are no tokens to attend to")
+        self._queries = q.reshape(-1, spec.queries, spec.dim).repeat(self.partition.parts, axis=0)
+        newest = np.full(self.batch, self.tokens - 1)
+        self._calls = self._calls_at(newest if positions is None else np.broadcast_to(positions, self.batch))
+        if self.nr_waves == 1:
+            self._runner.push_arguments(self._calls)
+            self._runner.push_queries(self._calls, self._queries)
 
     def launch(self) -> None:
-        """Run attention on every DPU and wait."""
-        if not self.tokens:
-            raise ValueError("launch before load_kv: there are no tokens to attend to")
-        self.dpus.exec()
+        """Run attention on every DPU and wait; with several waves, also their transfers."""
+        if self._queries is None:
+            raise ValueError("launch before push_q: there is nothing to attend with")
+        if self.nr_waves == 1:
+            self._runner.launch(self._calls)
+            return
+        self._answers = []
+        for wave in self._waves:
+            calls = self._calls.take(wave)
+            self._runner.push_arguments(calls)
+            self._runner.push_queries(calls, self._queries[wave])
+            self._runner.launch(calls)
+            self._answers.append(self._runner.pull(calls))
 
-    def pull_o(self) -> Integers | SoftmaxSums:
-        """The outputs [batch, heads, dim]: integers for norm "div_d", SoftmaxSums for "softmax"."""
-        kind, length = output_kind(self.kind, self.acc), output_length(self.layout.dim, self.norm)
-        rows = np.zeros((len(self.dpus), self.layout.output_bytes), np.uint8)
-        self.dpus.copy(rows, HEAP_NAME, offset=self.layout.output)
-        values = rows.view(kind.dtype)[:, :length].reshape(self.batch, self.heads, length)
-        if self.norm == "div_d":
-            return values.copy()
-        dim = self.layout.dim
-        return SoftmaxSums(
-            maximum=values[..., dim].copy(),
-            weight_sum=values[..., dim + 1].astype(np.uint64),
-            weighted_values=values[..., :dim].copy(),
-        )
+    def pull_parts(self) -> Answers:
+        """The answers of every part: the record's arrays are [parts, batch, heads, ...]."""
+        answers = self._answers or [self._runner.pull(self._calls)]
+        order = np.argsort(np.concatenate(self._waves))
+        spec, parts = self.spec, self.partition.parts
 
-    def decode(self, q: Integers) -> Integers | SoftmaxSums:
+        def arrange(*pieces: NDArray[Any]) -> NDArray[Any]:
+            units = np.concatenate(pieces)[order]
+            by_part = np.moveaxis(units.reshape(self.batch, spec.kv_heads, parts, *units.shape[1:]), 2, 0)
+            return by_part.reshape(parts, self.batch, spec.heads, *units.shape[2:])
+
+        return rearrange(answers, arrange)
+
+    def pull_o(self) -> Answers:
+        """The outputs [batch, heads, dim]: integers for norm "div_d", else the record of the norm (`sums`)."""
+        return merge_parts(self.spec, self.pull_parts())
+
+    def decode(self, q: Integers, *, positions: ArrayLike | None = None) -> Answers:
         """One decode step: push_q, launch, pull_o."""
-        self.push_q(q)
+        self.push_q(q, positions=positions)
         self.launch()
         return self.pull_o()
 
-    def _initial_arguments(self) -> NDArray[np.int64]:
-        layout, heap = self.layout, self._heap_address
-        arguments = np.zeros((self.batch, self.heads, len(Argument)), np.int64)
-        for argument, value in {
-            Argument.DIM: layout.dim,
-            Argument.ROW_BYTES: layout.row_bytes,
-            Argument.Q: heap + layout.q,
-            Argument.K: heap + layout.k,
-            Argument.V: heap + layout.v,
-            Argument.SCORES: heap + layout.scores,
-            Argument.PARTIALS: heap + layout.partials,
-            Argument.OUTPUT: heap + layout.output,
-            Argument.OUTPUT_BYTES: layout.output_bytes,
-        }.items():
-            arguments[..., argument] = value
-        for head, plan in enumerate(self._plans if len(self._plans) != 1 else self._plans * self.heads):
-            arguments[:, head, Argument.MULTIPLIER] = plan.multiplier
-            arguments[:, head, Argument.SHIFT] = plan.shift
-            arguments[:, head, Argument.PRE_SHIFT] = plan.pre_shift
-            arguments[:, head, Argument.MAX_DIFFERENCE] = plan.max_difference
-            arguments[:, head, Argument.PROBABILITY_BITS] = plan.probability_bits
-        return arguments
+    def _write(self, first: int, k: Integers, v: Integers) -> None:
+        """Rows [batch, kv_heads, n, dim] from token `first` on, to the parts that hold them."""
+        keys, values = (self._places.split_rows(rows, first) for rows in (k, v))
+        local = self._places.tokens_before(first + k.shape[2], self._parts)
+        self.contexts.reserve(dict(zip(self._units, local.tolist(), strict=True)))
+        heads = np.ndindex(self.batch, self.spec.kv_heads)
+        rows = [(keys[part], values[part], head) for head in heads for part in range(self.partition.parts)]
+        self.contexts.write_rows(
+            self._units,
+            [key.first for key, _, _ in rows],
+            [key.rows[head] for key, _, head in rows],
+            [value.rows[head] for _, value, head in rows],
+        )
 
     def _set_tokens(self, tokens: int) -> None:
-        self.tokens = tokens
-        self._arguments[..., Argument.TOKENS] = tokens
-        self.dpus.copy("arguments", self._arguments.reshape(len(self.dpus), -1))
+        self.tokens, self._queries = tokens, None
+        if self.nr_waves == 1:
+            self._runner.push_arguments(self._calls_at(np.full(self.batch, tokens - 1)))
 
-    def _write_rows(self, offset: int, rows: Integers) -> None:
-        """Write [batch, heads, n, dim] to `offset` of every DPU's heap; copied only when rows need padding."""
-        nr_rows = rows.shape[2]
-        data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(self.dpus), nr_rows, -1)
-        if data.shape[2] != self.layout.row_bytes:
-            data = np.pad(data, ((0, 0), (0, 0), (0, self.layout.row_bytes - data.shape[2])))
-        self.dpus.copy(HEAP_NAME, data.reshape(len(self.dpus), -1), offset=offset)
-
-    def _check_operands(self, shape: tuple[int, ...], **operands: Integers) -> None:
-        for name, operand in operands.items():
-            if operand.shape != shape or operand.dtype != self.dtype:
-                raise ValueError(f"{name} is {operand.dtype} {operand.shape}, but this set takes {self.dtype} {shape}")
-            largest = max(-int(operand.min()), int(operand.max()))
-            if self.acc == "wide" and largest > self.operand_max:
-                raise ValueError(f"{name} reaches {largest}, but the accumulators were proven for {self.operand_max}")
-
-
-def _program(kind: IntegerType, norm: Norm, acc: Accumulation, dim: int) -> DpuProgram:
-    """Usual head sizes have a program each; compiling one for every odd size would take longer than running it."""
-    return attention_program(kind, norm, acc, dim if dim in USUAL_DIMS else 0)
+    def _calls_at(self, positions: NDArray[np.int64]) -> Calls:
+        """Calls of all contexts, with the queries of each request at one position."""
+        seen = visible(np.maximum(positions, 0), tokens=self.tokens, window=self.spec.window)
+        per_request = len(self._units) // self.batch
+        first, end = (side.repeat(per_request) for side in seen)
+        local = self._places.local_range(first, end, self._parts)
+        return Calls(
+            dpu=self._dpus,
+            slot=self._slots,
+            kv_head=self._kv_heads,
+            part=self._parts,
+            first=local.first,
+            end=local.end,
+            position=np.asarray(positions, np.int64).repeat(per_request),
+        )

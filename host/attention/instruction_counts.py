@@ -7,7 +7,9 @@ averaged over the operands of one head, with q taken to be distributed like k.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,8 @@ from dpu_kernels.attention import Accumulation, Norm
 from pim_runtime.device import IntegerType
 
 from .reference import div_d, scores, softmax_weights
-from .softmax_plan import SoftmaxPlan
+from .spec import AttentionSpec
+from .zscore import zscore_constants, zscore_weights
 
 __all__ = ["StatedSlots", "state_slots"]
 
@@ -27,8 +30,14 @@ CALL_SLOTS = {"dot": 0, "axpy": 1}  # argument moves of a called multiply
 LONG_ADD_SLOTS = 1  # a 64-bit add takes one slot more (timing-model 4.1, rule 6)
 ROW_SLOTS = {8: 30, 16: 30, 32: 48}  # calls, address, saves per vector (timing-model 10.2)
 MUL64_SLOTS = 129  # timing-model 3.2
-DIV_SLOTS = 12  # per score, from the 0.13-0.16 ms that the published tables leave for 4096 scores (timing-model 10.2)
-SOFTMAX_SLOTS = 170  # per score, estimated from K-6: one 64-bit and one 32-bit multiply, two loads, about 30 ALU slots
+# Per score. div_d: from the 0.13-0.16 ms that the published tables leave for 4096 scores (timing-model 10.2). The others
+# are estimated: softmax (K-6) has one 64-bit and one 32-bit multiply, two loads and about 30 ALU slots, zscore (K-5) a
+# 64-bit multiply in each of two passes and about 20 ALU slots.
+NORM_SLOTS: Mapping[Norm, int] = MappingProxyType(
+    {"div_d": 12, "zscore": 2 * MUL64_SLOTS + 20, "zscore_linear": 0, "softmax": 170, "softmax_online": 170}
+)
+STATISTICS_SLOTS = 3 * MUL64_SLOTS + 20  # of a z-score: sums of squares in three limbs, least and greatest
+UNPACK_SLOTS = 3  # per nibble: mask or shift, exclusive or, subtract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,20 +50,12 @@ class StatedSlots:
     merged_row: int
 
 
-def state_slots(
-    *,
-    kind: IntegerType,
-    norm: Norm,
-    acc: Accumulation,
-    k: NDArray[np.signedinteger],
-    v: NDArray[np.signedinteger],
-    plan: SoftmaxPlan | None,
-) -> StatedSlots:
-    """Slots for a head with integer rows k and v, [tokens, dim]; `plan` for norm "softmax"."""
+def state_slots(spec: AttentionSpec, *, k: NDArray[np.signedinteger], v: NDArray[np.signedinteger]) -> StatedSlots:
+    """Slots for a head with integer rows k and v, [tokens, dim]."""
     k, v = k[:SAMPLE_TOKENS], v[:SAMPLE_TOKENS]
-    dim, q = k.shape[1], k[-1]
+    kind, acc, dim, q = spec.storage.kind, spec.acc, k.shape[1], k[-1]
     sample = scores(q, k, acc=acc)
-    weights = div_d(sample, dim) if plan is None else softmax_weights(sample, plan)
+    weights = _weights(spec, sample)
     wide_score, wide_sum = acc == "wide" and kind.bits > 8, acc == "wide"
     dot_bits, axpy_bits = _multiply_bits(kind, acc)
     dot = DOT_SLOTS + LONG_ADD_SLOTS * wide_score + _multiply_slots(q[None, :], k, dot_bits, "dot")
@@ -62,13 +63,24 @@ def state_slots(
     axpy = add + _multiply_slots(weights[:, None], v, axpy_bits, "axpy")
     # The published program merges with its scaled add, and multiplies by 1; wide outputs are merged by adding.
     merge = add if acc == "wide" else axpy
-    row_slots = ROW_SLOTS[kind.bits]
+    row_slots = ROW_SLOTS[kind.bits] + dim * UNPACK_SLOTS * (spec.dtype == "int4")
     return StatedSlots(
-        score=round(dim * dot) + row_slots,
-        norm=SOFTMAX_SLOTS if norm == "softmax" else DIV_SLOTS,
+        score=round(dim * dot) + row_slots + STATISTICS_SLOTS * spec.norm.startswith("zscore"),
+        norm=NORM_SLOTS[spec.norm],
         weighted_row=round(dim * axpy) + row_slots,
-        merged_row=round(dim * merge) + row_slots,
+        merged_row=round(dim * merge) + ROW_SLOTS[kind.bits],
     )
+
+
+def _weights(spec: AttentionSpec, sample: NDArray[np.signedinteger]) -> NDArray[np.signedinteger]:
+    """What multiplies V."""
+    if spec.norm == "div_d":
+        return div_d(sample, spec.dim)
+    if spec.norm == "zscore_linear":
+        return sample
+    if spec.norm == "zscore":
+        return zscore_weights(sample, zscore_constants(sample))
+    return softmax_weights(sample, spec.plans[0])
 
 
 def _multiply_bits(kind: IntegerType, acc: Accumulation) -> tuple[int, int]:

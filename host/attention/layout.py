@@ -1,117 +1,161 @@
-"""Where attention keeps its data in the MRAM of a DPU, and how long a context fits (S0-2, S0-13).
+"""Where attention keeps its data in the MRAM of a DPU, and how long a context fits (S0-2, S0-13, S0-14).
 
-From the MRAM heap on, as in the published program: Q, O, all K rows, all V rows. Behind them scores and the workers'
-partial outputs, which the published program declares as variables. Rows are padded to the DMA granularity of 8 bytes.
+From the MRAM heap on, as in the published program: Q, O, K rows, V rows. A DPU may hold several contexts: each in a slot
+of its own with room for the longest (contiguous), or in blocks of 16 tokens taken from a common pool, which a table per
+context lists (paged). Behind them scores and the workers' partial outputs, which the published program declares as
+variables, and ALiBi biases. Rows are padded to the DMA granularity of 8 bytes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dpu_kernels.attention import (
-    ALIGNMENT,
+    BLOCK_TOKENS,
     GROUP,
-    Accumulation,
-    Norm,
+    STATE_LENGTH,
     output_kind,
-    output_length,
     padded,
-    rows_in_a_pass,
     score_kind,
+    summed_rows,
 )
-from pim_runtime.device import IntegerType
-from pim_runtime.device.mram import MAX_DMA_BYTES
-from pim_runtime.errors import PimError
 
-__all__ = ["CapacityError", "MramLayout", "longest_context", "plan_layout"]
+from .biases import BiasTable
+from .partition import Partition
+from .spec import AttentionSpec
+from .wram_plan import CapacityError
+
+__all__ = ["MAX_WORKERS", "MramLayout", "Paging", "default_slots", "longest_context", "plan_layout"]
+
+Paging = Literal["contiguous", "paged"]
 
 MAX_WORKERS = 23
-WRAM_FOR_BUFFERS = 53 * 1024  # what is left of 64 KiB beside stacks, tables and variables at 24 tasklets
-
-
-class CapacityError(PimError):
-    """Heads do not fit the memories of a DPU. `longest_context` is the number of tokens that would."""
-
-    def __init__(self, message: str, longest_context: int) -> None:
-        super().__init__(message)
-        self.longest_context = longest_context
+PAGED_SLOTS = 64  # their tables take little, and no DPU should serve more contexts one after the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MramLayout:
-    """Offsets from the MRAM heap and sizes, in bytes, for up to `max_tokens` tokens of `dim` elements."""
+    """Offsets from the MRAM heap and sizes, in bytes.
 
-    dim: int
-    max_tokens: int
-    row_bytes: int
-    output_bytes: int
+    capacity: tokens of one context on one DPU. slots: contexts of a DPU.
+    kv: where slots or blocks start. slot_bytes: contiguous K and V of a context; 0 when paged.
+    tables, table_bytes: block tables of the slots; nr_blocks, block_bytes: the pool; 0 when contiguous.
+    v: from the start of a slot or block to its first V row.
+    biases, bias_bytes: of the slots; bias_stride: from one query's biases to the next one's; 0 without ALiBi.
+    """
+
+    capacity: int
+    slots: int
     q: int
+    q_bytes: int
+    row_bytes: int
     output: int
-    k: int
+    output_bytes: int
+    kv: int
+    slot_bytes: int
+    tables: int
+    table_bytes: int
+    nr_blocks: int
+    block_bytes: int
     v: int
     scores: int
     partials: int
+    biases: int
+    bias_bytes: int
+    bias_stride: int
     end: int
 
 
 def plan_layout(
-    *, kind: IntegerType, norm: Norm, acc: Accumulation, dim: int, max_tokens: int, heap_bytes: int
+    spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, heap_bytes: int
 ) -> MramLayout:
-    """The layout of one head per DPU. Raises CapacityError with the longest context that fits `heap_bytes`."""
-    row_bytes = padded(dim * kind.itemsize)
-    output_bytes = padded(output_length(dim, norm) * output_kind(kind, acc).itemsize)
-    widest = max(row_bytes, output_bytes)
-    if widest > MAX_DMA_BYTES:
-        raise CapacityError(f"rows of {dim} {kind} elements need {widest} bytes, a DMA moves {MAX_DMA_BYTES}", 0)
-    buffers = (1 + rows_in_a_pass(kind)) * row_bytes + output_bytes + GROUP * score_kind(kind, acc).itemsize
-    per_tasklet = buffers + ALIGNMENT - 8
-    if (MAX_WORKERS + 1) * per_tasklet + output_bytes > WRAM_FOR_BUFFERS:
+    """The layout for `slots` contexts per DPU. When paged, all of the heap that is left becomes blocks.
+
+    Raises CapacityError with the longest context that fits `heap_bytes`, ValueError for less than one slot.
+    """
+    if slots < 1:
+        raise ValueError(f"{slots} contexts per DPU: at least 1")
+    layout = _layout(spec, partition.part_capacity(spec.max_tokens), partition, paging, slots, heap_bytes)
+    if layout.end > heap_bytes:
+        fits = longest_context(spec, partition, paging=paging, slots=slots, heap_bytes=heap_bytes)
+        several = f", {slots} such contexts per DPU" if slots > 1 else ""
         raise CapacityError(
-            f"{dim} {kind} elements per row need {per_tasklet} bytes of WRAM buffers per tasklet; 24 tasklets have "
-            f"{(WRAM_FOR_BUFFERS - output_bytes) // 24} each: use fewer dimensions per DPU or a narrower type",
-            0,
-        )
-    score_bytes = score_kind(kind, acc).itemsize
-    k = row_bytes + output_bytes
-    v = k + max_tokens * row_bytes
-    scores = v + max_tokens * row_bytes
-    partials = scores + _grouped(max_tokens) * score_bytes
-    end = partials + MAX_WORKERS * output_bytes
-    if max_tokens < 1 or end > heap_bytes:
-        fits = _fitting_tokens(row_bytes, output_bytes, score_bytes, heap_bytes)
-        raise CapacityError(
-            f"{max_tokens} tokens of {dim} {kind} elements need {end:,} bytes of MRAM, the heap has {heap_bytes:,}: "
-            f"the longest context that fits is {fits} tokens",
+            f"{spec.max_tokens} tokens of {spec.dim} {spec.dtype} elements on {partition.parts} DPUs{several} need "
+            f"{layout.end:,} bytes of MRAM, the heap has {heap_bytes:,}: the longest context that fits is {fits} tokens",
             fits,
         )
+    return layout
+
+
+def longest_context(
+    spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, heap_bytes: int
+) -> int:
+    """Tokens of the longest context of which `slots` fit the MRAM heap of every DPU (S0-13); 0 if none does."""
+    known, too_large = 0, heap_bytes // spec.storage.row_bytes(spec.dim) + 1
+    while too_large - known > 1:
+        middle = (known + too_large) // 2
+        if _layout(spec, middle, partition, paging, slots, heap_bytes).end <= heap_bytes:
+            known = middle
+        else:
+            too_large = middle
+    return known * partition.parts
+
+
+def default_slots(spec: AttentionSpec, partition: Partition, *, paging: Paging, heap_bytes: int) -> int:
+    """Contexts per DPU when nothing is said: all of full length that fit, or PAGED_SLOTS; at least 1."""
+    if paging == "paged":
+        return PAGED_SLOTS
+    capacity = partition.part_capacity(spec.max_tokens)
+    one, two = (_layout(spec, capacity, partition, paging, slots, heap_bytes).end for slots in (1, 2))
+    return max(1, 1 + (heap_bytes - one) // (two - one))
+
+
+def _layout(
+    spec: AttentionSpec, capacity: int, partition: Partition, paging: Paging, slots: int, heap_bytes: int
+) -> MramLayout:
+    kind = spec.storage.kind
+    row_bytes, q_bytes = spec.storage.row_bytes(spec.dim), padded(spec.dim * kind.itemsize)
+    output_bytes = padded(spec.dim * output_kind(kind, spec.acc).itemsize) + 8 * STATE_LENGTH[spec.norm]
+    summed, groups = summed_rows(spec.norm, spec.queries), -(-capacity // GROUP)
+    scores_bytes = groups * summed * GROUP * score_kind(kind, spec.acc).itemsize
+    partials_bytes = MAX_WORKERS * summed * output_bytes
+    bias_stride = BiasTable(partition, capacity * partition.parts).nbytes if spec.alibi_slopes else 0
+    bias_bytes = spec.queries * bias_stride
+    output = spec.queries * q_bytes
+    tables = output + summed * output_bytes
+    behind = scores_bytes + partials_bytes + slots * bias_bytes
+    blocks_per_slot = -(-capacity // BLOCK_TOKENS)
+    if paging == "paged":
+        table_bytes, block_bytes, slot_bytes = 8 * blocks_per_slot, 2 * BLOCK_TOKENS * row_bytes, 0
+        kv = tables + slots * table_bytes
+        nr_blocks = max(blocks_per_slot, (heap_bytes - kv - behind) // block_bytes)
+        v = BLOCK_TOKENS * row_bytes
+    else:
+        table_bytes, block_bytes, slot_bytes = 0, 0, 2 * capacity * row_bytes
+        kv, nr_blocks, v = tables, 0, capacity * row_bytes
+    scores = kv + slots * slot_bytes + nr_blocks * block_bytes
+    partials = scores + scores_bytes
+    biases = partials + partials_bytes
     return MramLayout(
-        dim=dim,
-        max_tokens=max_tokens,
-        row_bytes=row_bytes,
-        output_bytes=output_bytes,
+        capacity=capacity,
+        slots=slots,
         q=0,
-        output=row_bytes,
-        k=k,
+        q_bytes=q_bytes,
+        row_bytes=row_bytes,
+        output=output,
+        output_bytes=output_bytes,
+        kv=kv,
+        slot_bytes=slot_bytes,
+        tables=tables,
+        table_bytes=table_bytes,
+        nr_blocks=nr_blocks,
+        block_bytes=block_bytes,
         v=v,
         scores=scores,
         partials=partials,
-        end=end,
+        biases=biases,
+        bias_bytes=bias_bytes,
+        bias_stride=bias_stride,
+        end=biases + slots * bias_bytes,
     )
-
-
-def longest_context(*, kind: IntegerType, norm: Norm, acc: Accumulation, dim: int, heap_bytes: int) -> int:
-    """Tokens of one head that fit the MRAM heap of one DPU."""
-    row_bytes = padded(dim * kind.itemsize)
-    output_bytes = padded(output_length(dim, norm) * output_kind(kind, acc).itemsize)
-    return _fitting_tokens(row_bytes, output_bytes, score_kind(kind, acc).itemsize, heap_bytes)
-
-
-def _fitting_tokens(row_bytes: int, output_bytes: int, score_bytes: int, heap_bytes: int) -> int:
-    free = heap_bytes - row_bytes - output_bytes * (1 + MAX_WORKERS)
-    groups = max(0, free) // (GROUP * (2 * row_bytes + score_bytes))
-    rest = free - groups * GROUP * (2 * row_bytes + score_bytes) - GROUP * score_bytes  # a last, partly filled group
-    return groups * GROUP + max(0, min(GROUP - 1, rest // (2 * row_bytes)))
-
-
-def _grouped(tokens: int) -> int:
-    return (tokens + GROUP - 1) // GROUP * GROUP

@@ -1,0 +1,109 @@
+"""Reading rows of K and V: where a token's row is, and what its stored bytes mean."""
+
+from __future__ import annotations
+
+from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, mram_read
+
+from .shapes import BLOCK_TOKENS, GROUP, Argument
+
+__all__ = ["add_scaled", "clear", "dot_product", "first_group", "group_address", "row_adder", "unpacker"]
+
+
+@dpu_function
+def first_group(a: View, worker: int) -> int:
+    """First token of the first group of a worker; groups start at multiples of eight."""
+    return (a[Argument.FIRST] & -GROUP) + GROUP * worker
+
+
+@dpu_function
+def group_address(t: Tasklet, a: View, rows: int, token: int, row_bytes: int, cells: View) -> int:
+    """MRAM address of the row of `token`, the first of a group: its whole group lies in one block.
+
+    rows: Argument.K or Argument.V of `a`; `cells` has room for one table entry.
+    """
+    if a[Argument.TABLE] == 0:
+        return rows + token * row_bytes
+    mram_read(t, a[Argument.TABLE] + 8 * (token // BLOCK_TOKENS), cells, 8)
+    return cells[0] + rows + token % BLOCK_TOKENS * row_bytes
+
+
+@dpu_function
+def unpack_nibbles(stored: View, row: View) -> None:
+    """Two signed elements of four bits per byte, low one first (K-12)."""
+    for i in range(len(stored)):
+        pair = stored[i]
+        row[2 * i] = ((pair & 15) ^ 8) - 8
+        row[2 * i + 1] = pair >> 4
+
+
+@dpu_function
+def nothing_to_unpack(stored: View, row: View) -> None:
+    """Elements are stored as they are: `stored` and `row` are the same view."""
+
+
+def unpacker(elements_per_item: int) -> DpuFunction:
+    """Turns stored bytes into elements."""
+    return {1: nothing_to_unpack, 2: unpack_nibbles}[elements_per_item]
+
+
+@dpu_function
+def clear(view: View) -> None:
+    for i in range(len(view)):
+        view[i] = 0
+
+
+def dot_product(accumulator: IntegerType) -> DpuFunction:
+    """sum a[i] * b[i], wrapped to `accumulator`, which is at least as wide as a score: wrapping the sum again is enough."""
+
+    @dpu_function
+    def dot(a: View, b: View) -> int:
+        total = accumulator(0)
+        for i in range(len(a)):
+            total = accumulator(total + a[i] * b[i])
+        return total
+
+    return dot
+
+
+@dpu_function
+def add_scaled(total: View, factor: int, row: View) -> None:
+    """total += factor * row, in the type of `total`; both have the same length."""
+    for i in range(len(total)):
+        total[i] = total[i] + factor * row[i]
+
+
+@dpu_function
+def add_scaled_2(total: View, w0: int, r0: View, w1: int, r1: View) -> None:
+    """total += w0 * r0 + w1 * r1: one pass over `total` for two rows."""
+    for i in range(len(total)):
+        total[i] = total[i] + w0 * r0[i] + w1 * r1[i]
+
+
+@dpu_function
+def add_scaled_4(total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View) -> None:
+    """total += w0 * r0 + w1 * r1 + w2 * r2 + w3 * r3: one pass over `total` for four rows."""
+    for i in range(len(total)):
+        total[i] = total[i] + (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
+
+
+def row_adder(rows_per_pass: int) -> DpuFunction:
+    """Adds `rows_per_pass` rows, which stand `stride` elements apart in `rows`, times the weights from `first` on."""
+
+    @dpu_function
+    def add_4(total: View, group: View, first: int, rows: View, stride: int) -> None:
+        dim = len(total)
+        r0, r1 = rows.window(0, dim), rows.window(stride, dim)
+        r2, r3 = rows.window(2 * stride, dim), rows.window(3 * stride, dim)
+        w0, w1, w2, w3 = group[first], group[first + 1], group[first + 2], group[first + 3]
+        add_scaled_4(total, w0, r0, w1, r1, w2, r2, w3, r3)
+
+    @dpu_function
+    def add_2(total: View, group: View, first: int, rows: View, stride: int) -> None:
+        dim = len(total)
+        add_scaled_2(total, group[first], rows.window(0, dim), group[first + 1], rows.window(stride, dim))
+
+    @dpu_function
+    def add_1(total: View, group: View, first: int, rows: View, stride: int) -> None:
+        add_scaled(total, group[first], rows.window(0, len(total)))
+
+    return {1: add_1, 2: add_2, 4: add_4}[rows_per_pass]

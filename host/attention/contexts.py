@@ -1,0 +1,209 @@
+"""Contexts that live in DPUs: where the rows of each one are, and the transfers that put them there (S0-1, S0-14).
+
+A context is K and V of one KV head of one request, or of one part of it. It occupies a slot of a DPU. Owns the loaded
+DPUs and their memory: row addresses, block tables, biases. Which context goes where is its user's business.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpu_kernels.attention import BLOCK_TOKENS, attention_program, online_program
+from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, default_machine
+from pim_runtime.symbols import HEAP_NAME
+
+from .biases import BiasTable
+from .blocks import BlockPool
+from .layout import Paging, default_slots, plan_layout
+from .operands import pack_rows
+from .partition import Partition
+from .spec import AttentionSpec
+from .wram_plan import plan_wram
+
+__all__ = ["Contexts", "Unit"]
+
+USUAL_DIMS = (64, 128)  # compiled for their size; a program for every odd size would take longer to compile than to run
+
+Integers = NDArray[np.signedinteger[Any]]
+Bytes = NDArray[np.uint8]
+
+
+class Unit(NamedTuple):
+    """Where a context is."""
+
+    dpu: int
+    slot: int
+
+
+class Contexts:
+    """`nr_dpus` DPUs with a loaded attention program and room for `slots` contexts each, None for the usual number.
+
+    nr_tasklets: 2 to 24: one master and the workers.
+    Raises CapacityError when the contexts cannot fit, and what DpuSet raises.
+    """
+
+    def __init__(
+        self,
+        spec: AttentionSpec,
+        partition: Partition,
+        *,
+        nr_dpus: int,
+        slots: int | None,
+        paging: Paging,
+        nr_tasklets: int,
+        machine: Machine | None,
+        options: EngineOptions | None,
+    ) -> None:
+        if not 2 <= nr_tasklets <= 24:
+            raise ValueError(f"{nr_tasklets} tasklets: attention needs a master and at least one worker, 2 to 24")
+        self.spec, self.partition, self.paging = spec, partition, paging
+        machine = machine or default_machine()
+        binary = _program(spec, 0).build(machine.hardware, nr_tasklets=nr_tasklets)
+        self.wram = plan_wram(spec, nr_tasklets=nr_tasklets, heap_bytes=binary.wram_heap_bytes)
+        heap_bytes = binary.mram_heap_bytes
+        slots = slots or default_slots(spec, partition, paging=paging, heap_bytes=heap_bytes)
+        self.layout = plan_layout(spec, partition, paging=paging, slots=slots, heap_bytes=heap_bytes)
+        usual = spec.queries == 1 and self.wram.columns == spec.dim and spec.dim in USUAL_DIMS
+        self.heap_address = binary.symbols[HEAP_NAME].address
+        self.dpus = DpuSet(nr_dpus, machine=machine, options=options)
+        try:
+            self.dpus.load(_program(spec, spec.dim if usual else 0), nr_tasklets=nr_tasklets)
+            if spec.plans:
+                self.dpus.copy("exp2_table", spec.plans[0].table.view(np.uint8))
+        except BaseException:
+            self.dpus.free()
+            raise
+        self.pools = [BlockPool(self.layout.nr_blocks) for _ in range(nr_dpus)]
+        self._blocks: dict[Unit, list[int]] = {}
+
+    def blocks_of(self, unit: Unit) -> Sequence[int]:
+        """The blocks of a context, in token order; none when contiguous."""
+        return self._blocks.get(unit, ())
+
+    def missing_blocks(self, unit: Unit, tokens: int) -> int:
+        """Blocks that a context lacks to hold `tokens`; 0 when contiguous."""
+        if self.paging == "contiguous":
+            return 0
+        return max(0, -(-tokens // BLOCK_TOKENS) - len(self.blocks_of(unit)))
+
+    def reserve(self, tokens: dict[Unit, int]) -> None:
+        """Give contexts the blocks that they need for so many tokens, and tell the DPUs.
+
+        Raises ValueError when a pool has too few: see `missing_blocks`.
+        """
+        entries: list[tuple[Unit, int, Bytes]] = []
+        for unit, count in tokens.items():
+            missing = self.missing_blocks(unit, count)
+            if missing:
+                known = self._blocks.setdefault(unit, [])
+                taken = self.pools[unit.dpu].take(missing)
+                start = self.heap_address + self.layout.kv
+                table = np.array([start + block * self.layout.block_bytes for block in taken], np.int64)
+                entries.append((unit, self._table(unit) + 8 * len(known), table.view(np.uint8)))
+                known.extend(taken)
+        self._push((unit.dpu, offset, data) for unit, offset, data in entries)
+
+    def release(self, unit: Unit) -> None:
+        """A context's blocks are free again; its rows stay in memory, as on hardware."""
+        self.pools[unit.dpu].give(self._blocks.pop(unit, []))
+
+    def write_rows(self, units: Sequence[Unit], first: Sequence[int], k: Sequence[Integers], v: Sequence[Integers]) -> None:
+        """Write rows k[i], v[i] [tokens, dim] of context units[i] from its own token first[i] on."""
+        pieces: list[tuple[int, int, Bytes]] = []
+        for unit, start, keys, values in zip(units, first, k, v, strict=True):
+            if len(keys):
+                pieces += self._pieces(unit, start, self._stored(keys), self._stored(values))
+        self._push(pieces)
+
+    def write_biases(self, units: Sequence[Unit], kv_heads: Sequence[int]) -> None:
+        """Write the ALiBi tables of a KV head's queries to the contexts' slots."""
+        if not self.spec.alibi_slopes:
+            return
+        table = BiasTable(self.partition, self.layout.capacity * self.partition.parts)
+        distances = np.minimum(table.distances(), self.spec.max_tokens - 1)
+        per_head = {head: self._biases(head, distances) for head in set(kv_heads)}
+        offset = self.layout.biases
+        self._push(
+            (unit.dpu, offset + unit.slot * self.layout.bias_bytes, per_head[head])
+            for unit, head in zip(units, kv_heads, strict=True)
+        )
+
+    def addresses(self, unit: Unit) -> tuple[int, int, int]:
+        """What the kernel takes as K, V and TABLE for a context."""
+        if self.paging == "paged":
+            return 0, self.layout.v, self.heap_address + self._table(unit)
+        k = self.heap_address + self.layout.kv + unit.slot * self.layout.slot_bytes
+        return k, k + self.layout.v, 0
+
+    def queries_as_rows(self, q: Integers) -> Bytes:
+        """q [n, queries, dim] as padded rows of bytes, uint8 [n, queries * q_bytes]."""
+        return _padded(q, self.layout.q_bytes).reshape(len(q), -1)
+
+    def _table(self, unit: Unit) -> int:
+        return self.layout.tables + unit.slot * self.layout.table_bytes
+
+    def _biases(self, kv_head: int, distances: NDArray[np.int64]) -> Bytes:
+        g = self.spec.queries
+        tables = [self.spec.biases(head, distances) for head in range(kv_head * g, (kv_head + 1) * g)]
+        return np.concatenate(tables).view(np.uint8)
+
+    def _stored(self, rows: Integers) -> Bytes:
+        """Rows [tokens, dim] as they stand in MRAM, uint8 [tokens, row_bytes]."""
+        packed = pack_rows(rows) if self.spec.dtype == "int4" else rows
+        return _padded(packed, self.layout.row_bytes)
+
+    def _pieces(self, unit: Unit, first: int, k: Bytes, v: Bytes) -> list[tuple[int, int, Bytes]]:
+        """(DPU, offset from the heap, bytes) of rows; neighbouring whole blocks are one piece."""
+        layout, tokens = self.layout, len(k)
+        if self.paging == "contiguous":
+            offset = layout.kv + unit.slot * layout.slot_bytes + first * layout.row_bytes
+            return [(unit.dpu, offset, k.reshape(-1)), (unit.dpu, offset + layout.v, v.reshape(-1))]
+        pieces, blocks, done = [], self._blocks[unit], 0
+        while done < tokens:
+            index, inside = divmod(first + done, BLOCK_TOKENS)
+            offset = layout.kv + blocks[index] * layout.block_bytes
+            whole = 0
+            while (
+                inside == 0
+                and tokens - done >= (whole + 1) * BLOCK_TOKENS
+                and blocks[index + whole] == blocks[index] + whole
+            ):
+                whole += 1
+            if whole:
+                rows = slice(done, done + whole * BLOCK_TOKENS)
+                both = np.stack([part[rows].reshape(whole, -1) for part in (k, v)], axis=1)
+                pieces.append((unit.dpu, offset, both.reshape(-1)))
+                done += whole * BLOCK_TOKENS
+                continue
+            rows = slice(done, min(tokens, done + BLOCK_TOKENS - inside))
+            offset += inside * layout.row_bytes
+            pieces += [(unit.dpu, offset, k[rows].reshape(-1)), (unit.dpu, offset + layout.v, v[rows].reshape(-1))]
+            done = rows.stop
+        return pieces
+
+    def _push(self, pieces: Any) -> None:
+        """One transfer for all pieces of the same place and size: a transfer has one offset for all its DPUs."""
+        together: dict[tuple[int, int], dict[int, Bytes]] = defaultdict(dict)
+        for dpu, offset, data in pieces:
+            together[offset, len(data)][dpu] = data
+        for (offset, _), rows in together.items():
+            self.dpus.copy(HEAP_NAME, [rows.get(dpu) for dpu in range(len(self.dpus))], offset=offset)
+
+
+def _padded(rows: NDArray[Any], row_bytes: int) -> Bytes:
+    """Rows [..., dim] as bytes [..., row_bytes]; copied only when they need padding or are not contiguous."""
+    data = np.ascontiguousarray(rows).view(np.uint8)
+    missing = row_bytes - data.shape[-1]
+    return np.pad(data, [(0, 0)] * (data.ndim - 1) + [(0, missing)]) if missing else data
+
+
+def _program(spec: AttentionSpec, dim: int) -> DpuProgram:
+    name = spec.operands.name
+    if spec.norm == "softmax_online":
+        return online_program(name, spec.exponential, dim)
+    return attention_program(name, spec.norm, spec.acc, spec.exponential, dim)
