@@ -126,7 +126,7 @@ class OnlineState(IntEnum):
 
 
 class ZscoreState(IntEnum):
-    """As SoftmaxState, for zscore and zscore_linear: s = high * 2**24 + low, sums over tokens."""
+    """As SoftmaxState, for zscore and zscore_linear: s = high * 2**24 + low with |low| <= 2**23."""
 
     SCORE_SUM = 0
     LOWEST = 1

@@ -19,7 +19,6 @@ __all__ = ["NOTES", "append_statistics", "begin_statistics", "centred_sums", "ob
 
 NOTES = notes_length("zscore")  # of a worker and query; the last two: sums of centred scores and of their squares
 CENTRED_SUM, CENTRED_SQUARES = len(ZscoreState), len(ZscoreState) + 1
-LOW_MASK = (1 << LOW_BITS) - 1
 
 
 @dpu_function
@@ -34,7 +33,8 @@ def begin_statistics(state: View) -> None:
 def observe_statistics(state: View, scores: View, skipped: int, filled: int) -> None:
     for j in range(skipped, filled):
         score = scores[j]
-        high, low = score >> LOW_BITS, score & LOW_MASK
+        high = round_shift(score, LOW_BITS)
+        low = score - (high << LOW_BITS)
         state[ZscoreState.SCORE_SUM] = state[ZscoreState.SCORE_SUM] + score
         state[ZscoreState.LOWEST] = min(state[ZscoreState.LOWEST], score)
         state[ZscoreState.HIGHEST] = max(state[ZscoreState.HIGHEST], score)

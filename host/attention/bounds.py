@@ -113,7 +113,9 @@ def online_bound(
 
 
 def softmax_error(tokens: int, weight_sum: ArrayLike, probability_bits: int, exponential: Exponential) -> SoftmaxError:
-    """The bound of `softmax_bound`, for any V. Tokens that a mask leaves out may be counted.
+    """The bound of `softmax_bound`, for any V and plans that reach P octaves, as they do by default.
+
+    Tokens that a mask leaves out may be counted. Plans that reach 30 have `rescaled_softmax_error` with 0 rescalings.
 
     With real weights e_j and the kernel's f_j, both relative to a largest weight of 1:
         o - O/l = sum_j (f_j - e_j)(o - v_j) / sum f,    |f_j - e_j| <= rho e_j + 2**-(P+1),    |v_j - o| <= R_v.

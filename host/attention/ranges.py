@@ -36,8 +36,8 @@ PROBABILITY_BITS_MAX = 30
 
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
-# |z| <= sqrt(n - 1) and 2**F sqrt(n - 1) <= 32767; a weight is off by less than one unit (K-5, zscore_error) over as
-# many tokens as the sums of squares allow.
+# |z| <= sqrt(n - 1) and 2**F sqrt(n - 1) <= 32767; a weight is off by less than one unit (K-5, zscore_bounds) over
+# as many tokens as the sums of squares allow.
 _ZSCORE_WEIGHT_MAX = 2**15
 _SQUARE_LIMB = 2**24  # the limbs of sums.LinearSums.square_limbs
 
@@ -193,8 +193,8 @@ def _needs(kernel: _Kernel, q_max: int, k_max: int, v_max: int) -> Iterator[_Nee
         score_limit = SCORE_MAX if kernel.norm in ("softmax", "softmax_online", "zscore") else _INT64_MAX
     yield _Need("scores", score, score_limit)
     if kernel.norm in ("zscore", "zscore_linear"):
-        # s = hi * 2**24 + lo with 0 <= lo < 2**24, and a negative s has hi >= -ceil(|s| / 2**24)
-        high, low = -(-score // _SQUARE_LIMB), _SQUARE_LIMB - 1 if score else 0
+        # s = hi * 2**24 + lo with |lo| <= 2**23, so |hi| <= (|s| + 2**23) / 2**24
+        high, low = (score + _SQUARE_LIMB // 2) // _SQUARE_LIMB, min(score, _SQUARE_LIMB // 2)
         yield _Need("score sums", tokens * score, _INT64_MAX)
         yield _Need("squares of scores", tokens * max(high, low) ** 2, _INT64_MAX)
     yield _Need("outputs", tokens * _weight_max(kernel, score) * v_max, _INT64_MAX)

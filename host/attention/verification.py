@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import div_d_bound, quantised_attention_bound, softmax_bound
+from .answers import Answers, rearrange
+from .bounds import quantised_attention_bound
+from .expected import expected_answers
 from .experiment import Outcome
+from .float_answers import arithmetic_of, bound_of, float_answers, real_outputs
 from .output import relative_l2, softmax_to_real
-from .reference import (
-    attention_div_d,
-    attention_softmax,
-    float_attention,
-    float_div_d,
-    float_softmax,
-    scores,
-)
+from .quantise import Quantised
+from .reference import float_attention
 from .sums import SoftmaxSums
+from .value_statistics import ValueStatistics
 from .workload import Workload
 
-__all__ = ["Agreement", "Verification", "verify"]
+__all__ = ["Agreement", "Verification", "nr_contexts", "verify"]
 
+Integers = NDArray[np.signedinteger[Any]]
 Floats = NDArray[np.float64]
 FLOAT64_SLACK = 1e-9  # the float64 references' own rounding, relative to the largest output
 
@@ -41,10 +39,10 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """compared, different: output elements (for softmax also largest scores and weight sums) against the integers.
+    """compared, different: output elements (and what stands behind them, such as weight sums) against the integers.
 
     kernel: against float64 on the same integers; None for wrapping arithmetic, which float64 does not approximate.
-    real: against float64 on the unquantised tensors; None where there are none or no bound is proven (div_d).
+    real: against float64 on the unquantised tensors; None where there are none or no bound is proven.
     """
 
     compared: int
@@ -54,14 +52,13 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Head:
-    """All queries [n, dim] of one context and what the DPUs answered."""
+class _Context:
+    """K and V [kv_heads, tokens, dim] with all queries [n, heads, dim] to them and what the DPUs answered."""
 
-    index: int
-    q: NDArray[np.signedinteger[Any]]
-    k: NDArray[np.signedinteger[Any]]
-    v: NDArray[np.signedinteger[Any]]
-    outputs: NDArray[np.signedinteger[Any]] | SoftmaxSums
+    q: Integers
+    k: Integers
+    v: Integers
+    answers: Answers
 
 
 def verify(workload: Workload, outcome: Outcome, *, advance: Callable[[int], None]) -> Verification:
@@ -69,92 +66,88 @@ def verify(workload: Workload, outcome: Outcome, *, advance: Callable[[int], Non
     compared = different = 0
     kernel: list[tuple[float, float]] = []
     real: list[tuple[float, float]] = []
-    for head in _heads(workload, outcome):
-        wrong, total = _differences(workload, head)
-        different, compared = different + wrong, compared + total
-        if workload.acc == "wide":
-            kernel.append(_kernel_agreement(workload, head))
-        if workload.origin is not None and workload.norm == "softmax":
-            real.append(_real_agreement(workload, head))
+    spec = workload.spec
+    for context in _contexts(workload, outcome):
+        q, k, v = context.q, context.k, context.v
+        expected = expected_answers(
+            spec, q, k, v, partition=outcome.partition, nr_tasklets=outcome.nr_tasklets
+        )
+        for ours, theirs in zip(_arrays(context.answers), _arrays(expected), strict=True):
+            different, compared = different + int((ours != theirs).sum()), compared + ours.size
+        if spec.acc == "wide":
+            arithmetic = arithmetic_of(spec, outcome.partition, outcome.nr_tasklets)
+            bound = bound_of(spec, context.answers, ValueStatistics.of(v), arithmetic)
+            kernel += _compare(real_outputs(context.answers), float_answers(spec, q, k, v), bound)
+        if workload.origin is not None and isinstance(context.answers, SoftmaxSums) and _has_real_bound(workload, outcome):
+            real += _real_agreement(workload, context)
         advance(1)
     return Verification(compared=compared, different=different, kernel=_agreement(kernel), real=_agreement(real))
 
 
-def _heads(workload: Workload, outcome: Outcome) -> Iterator[_Head]:
-    """Contexts that differ: one per head of real tensors, which the whole batch shares, else one per DPU."""
+def nr_contexts(workload: Workload) -> int:
+    """How many contexts differ: one for real tensors, which the whole batch shares."""
+    return 1 if workload.origin is not None else workload.batch
+
+
+def _contexts(workload: Workload, outcome: Outcome) -> Iterator[_Context]:
+    spec = workload.spec
     if workload.origin is not None:
         positions = workload.origin.q.values.shape[1]
-        for head in range(workload.heads):
-            yield _Head(
-                index=head,
-                q=workload.queries[:, :, head].reshape(-1, workload.dim)[:positions],
-                k=workload.k[0, head],
-                v=workload.v[0, head],
-                outputs=_each(outcome.outputs, partial(_positions_of, head=head, positions=positions)),
-            )
+
+        def in_order(part: NDArray[Any]) -> NDArray[Any]:
+            return part.reshape(-1, *part.shape[2:])[:positions]
+
+        queries = workload.queries.reshape(-1, spec.heads, spec.dim)[:positions]
+        yield _Context(
+            q=queries, k=workload.k[0], v=workload.v[0], answers=rearrange([outcome.outputs], in_order)
+        )
         return
     for request in range(workload.batch):
-        for head in range(workload.heads):
-            yield _Head(
-                index=head,
-                q=workload.queries[:, request, head],
-                k=workload.k[request, head],
-                v=workload.v[request, head],
-                outputs=_each(outcome.outputs, itemgetter((slice(None), request, head))),
-            )
+        answers = rearrange([outcome.outputs], itemgetter((slice(None), request)))
+        yield _Context(q=workload.queries[:, request], k=workload.k[request], v=workload.v[request], answers=answers)
 
 
-def _positions_of(part: NDArray[Any], *, head: int, positions: int) -> NDArray[Any]:
-    """[steps, batch, heads, ...] to the query positions of one head, in order."""
-    one = part[:, :, head]
-    return one.reshape(-1, *one.shape[2:])[:positions]
+def _arrays(answers: Answers) -> tuple[NDArray[Any], ...]:
+    return (answers,) if isinstance(answers, np.ndarray) else tuple(answers)
 
 
-def _each(outputs: Any, select: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
-    return SoftmaxSums(*map(select, outputs)) if isinstance(outputs, SoftmaxSums) else select(outputs)
+def _has_real_bound(workload: Workload, outcome: Outcome) -> bool:
+    """K-2, B-5 and B-3 together are proven for whole contexts."""
+    return workload.spec.window is None and not workload.spec.alibi_slopes and outcome.partition.parts == 1
 
 
-def _differences(workload: Workload, head: _Head) -> tuple[int, int]:
-    """Elements that differ from the integer reference, and elements compared."""
-    if isinstance(head.outputs, SoftmaxSums):
-        expected: tuple[Any, ...] = attention_softmax(head.q, head.k[None], head.v[None], workload.plans[head.index])
-        pairs = list(zip(head.outputs, expected, strict=True))
-    else:
-        pairs = [(head.outputs, attention_div_d(head.q, head.k[None], head.v[None], acc=workload.acc))]
-    return sum(int((ours != theirs).sum()) for ours, theirs in pairs), sum(ours.size for ours, _ in pairs)
-
-
-def _kernel_agreement(workload: Workload, head: _Head) -> tuple[float, float]:
-    """Error and share of the bound against float64 on the same integers (B-1, B-3)."""
-    if isinstance(head.outputs, SoftmaxSums):
-        exact = scores(head.q, head.k[None], acc="wide")
-        reference = float_softmax(exact, head.v[None], logit_scale=workload.logit_scales[head.index])
-        bits = workload.plans[head.index].probability_bits
-        bound = softmax_bound(head.v[None], weight_sum=head.outputs.weight_sum, probability_bits=bits)
-        return _compare(softmax_to_real(head.outputs, v_scale=1.0), reference, bound)
-    reference = float_div_d(head.q, head.k[None], head.v[None])
-    return _compare(head.outputs.astype(np.float64), reference, div_d_bound(head.v, dim=workload.dim)[None])
-
-
-def _real_agreement(workload: Workload, head: _Head) -> tuple[float, float]:
+def _real_agreement(workload: Workload, context: _Context) -> list[tuple[float, float]]:
     """Error and share of the bound against float64 attention of the unquantised tensors (K-2, B-5, B-3)."""
-    origin, index = workload.origin, slice(head.index, head.index + 1)
+    origin, spec = workload.origin, workload.spec
     assert origin is not None
-    assert isinstance(head.outputs, SoftmaxSums)
-    q, k, v = (type(x)(values=x.values[index], scale=x.scale[index]) for x in (origin.q, origin.k, origin.v))
-    bits = workload.plans[head.index].probability_bits
+    assert isinstance(context.answers, SoftmaxSums)
+    weight_sum = context.answers.weight_sum.swapaxes(0, 1)  # heads first, as in the tensors
+    k, v = (
+        Quantised(values=x.values.repeat(spec.queries, axis=0), scale=x.scale.repeat(spec.queries, axis=0))
+        for x in (origin.k, origin.v)
+    )
     bound = quantised_attention_bound(
-        q, k, v, scale=origin.scale, weight_sum=head.outputs.weight_sum[None], probability_bits=bits
+        origin.q,
+        k,
+        v,
+        scale=origin.scale,
+        weight_sum=weight_sum,
+        probability_bits=spec.probability_bits,
+        exponential=spec.exponential,
     )
     real = origin.real
-    reference = float_attention(real.q[head.index], real.k[index], real.v[index], scale=origin.scale)
-    return _compare(softmax_to_real(head.outputs, v_scale=v.scale), reference, bound[0])
+    keys, values = (x.repeat(spec.queries, axis=0)[:, None] for x in (real.k, real.v))
+    reference = float_attention(real.q, keys, values, scale=origin.scale)
+    ours = softmax_to_real(context.answers, v_scale=1.0).swapaxes(0, 1) * v.scale.reshape(-1, 1, 1)
+    return _compare(*(x.swapaxes(0, 1) for x in (ours, reference, bound)))
 
 
-def _compare(ours: Floats, reference: Floats, bound: Floats) -> tuple[float, float]:
+def _compare(ours: Floats, reference: Floats, bound: Floats) -> list[tuple[float, float]]:
+    """Relative L2 error of each head, and its worst error as a share of the bound; all [n, heads, dim]."""
     slack = FLOAT64_SLACK * max(1.0, float(np.abs(reference).max()))
-    share = float((np.abs(ours - reference) / (bound + slack)).max())
-    return float(relative_l2(ours, reference)), share
+    shares = (np.abs(ours - reference) / (bound + slack)).max(axis=(0, 2))
+    errors = relative_l2(ours.swapaxes(0, 1), reference.swapaxes(0, 1))
+    return list(zip(errors.tolist(), shares.tolist(), strict=True))
 
 
 def _agreement(pairs: list[tuple[float, float]]) -> Agreement | None:

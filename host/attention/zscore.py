@@ -134,7 +134,8 @@ def score_statistics(scores: Integers) -> ScoreStatistics:
 def square_limbs(scores: Integers) -> NDArray[np.int64]:
     """Sum of squares in three limbs, [..., tokens] to int64 [..., 3]; see sums.LinearSums."""
     wide = scores.astype(np.int64)
-    high, low = wide >> _LIMB_BITS, wide & (2**_LIMB_BITS - 1)
+    high = rsh(wide, _LIMB_BITS)
+    low = wide - (high << _LIMB_BITS)
     return np.stack([(a * b).sum(axis=-1) for a, b in ((high, high), (high, low), (low, low))], axis=-1)
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from ..device.run_record import MAX_TASKLETS
 from ..engine.protocol import EngineOptions
-from ..errors import AllocationError
 from ..hardware import load_profile
 from ..machine import DEFAULT_PROFILE, Machine
 from .attention_report import accuracy_section, emulation_section, time_section, workload_section
+from .attention_table import run_table
 from .output import Report
 from .progress import progress
 
 if TYPE_CHECKING:
+    from host.attention.partition import Partition
     from host.attention.workload import Workload
 
 __all__ = ["HELP", "NAME", "add_arguments", "run"]
@@ -22,7 +23,11 @@ __all__ = ["HELP", "NAME", "add_arguments", "run"]
 NAME = "attention"
 HELP = "run decode attention on emulated DPUs and check every element"
 
-DEFAULT_BATCH = 32
+# What one run takes where nothing is given. `--table` runs the published program, of every dtype and batch.
+DEFAULTS = {"batch": 32, "dtype": "int8", "norm": "softmax", "acc": "wide"}
+DTYPES = ("int4", "int8", "int16", "int32")
+NORMS = ("div_d", "zscore", "zscore_linear", "softmax", "softmax_online")
+EXPONENTIALS = ("lut256_lerp", "lut256_mid", "lut256_floor", "poly2", "poly3", "iexp")
 MADE_UP = {"heads": 32, "dim": 128, "len": 4096}  # the shape of the published measurements
 # What quantising the shipped sample may cost in relative L2 error: (mean, worst) over its heads.
 SAMPLE_ERROR_LIMITS = {"int8": (0.016, 0.026), "int16": (2e-4, 2e-4), "int32": (2e-4, 2e-4)}
@@ -33,41 +38,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = "(default: %(default)s)"
     operands = parser.add_argument_group("operands", "real, or made-up integers if any of --data to --len is given")
     operands.add_argument("--kv", metavar="FILE.npz", help="q, k, v [layers, heads, tokens, dim] (default: the sample)")
-    operands.add_argument("--batch", type=int, default=DEFAULT_BATCH, help=f"requests that decode together {default}")
+    operands.add_argument("--batch", type=int, help=f"requests that decode together (default: {DEFAULTS['batch']})")
     operands.add_argument("--data", choices=("ones", "random"), help="values of made-up integers (default: random)")
     operands.add_argument("--heads", type=int, help=f"heads of made-up requests (default: {MADE_UP['heads']})")
+    operands.add_argument("--kv-heads", type=int, help="heads of K and V of made-up requests (default: --heads)")
     operands.add_argument("--dim", type=int, help=f"elements of a made-up head (default: {MADE_UP['dim']})")
     operands.add_argument("--len", type=int, help=f"tokens of a made-up context (default: {MADE_UP['len']})")
     operands.add_argument("--seed", type=int, default=0, help=f"of random data {default}")
     kernel = parser.add_argument_group("kernel")
-    kernel.add_argument("--dtype", choices=("int8", "int16", "int32"), default="int8", help=f"operand type {default}")
-    kernel.add_argument("--norm", choices=("div_d", "softmax"), default="softmax", help=f"normalisation {default}")
-    kernel.add_argument("--acc", choices=("wrap", "wide"), default="wide", help=f"accumulators {default}")
+    kernel.add_argument("--dtype", choices=DTYPES, help=f"type of K and V (default: {DEFAULTS['dtype']})")
+    kernel.add_argument("--norm", choices=NORMS, help=f"normalisation (default: {DEFAULTS['norm']})")
+    kernel.add_argument("--acc", choices=("wrap", "wide"), help=f"accumulators (default: {DEFAULTS['acc']})")
     kernel.add_argument("--tasklets", type=int, default=17, help=f"2 to {MAX_TASKLETS} {default}")
+    kernel.add_argument("--exponential", choices=EXPONENTIALS, default="lut256_lerp", help=f"of softmax {default}")
+    kernel.add_argument("--window", type=int, help="tokens that a query sees at most (default: all)")
+    kernel.add_argument("--biases", choices=("none", "alibi"), default="none", help=f"added to scores {default}")
+    table = parser.add_argument_group("published measurements")
+    table.add_argument(
+        "--table", action="store_true", help="compare with the published cells, all or those of --dtype and --batch"
+    )
+    table.add_argument("--local-cpu", choices=("on", "off"), default="on", help=f"measure this CPU, too {default}")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--dpus", type=int, help="how many DPUs may be used (default: all of the profile)")
+    machine.add_argument("--split", type=_parts, default=1, metavar="N|fill", help=f"DPUs per KV head {default}")
+    machine.add_argument("--layout", choices=("block", "interleave"), default="block", help=f"of a split {default}")
+    machine.add_argument("--paging", choices=("contiguous", "paged"), default="contiguous", help=f"of K, V {default}")
     machine.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
     machine.add_argument("--engine", choices=("compiled", "interpreted"), default="compiled", help=default)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Run and verify. Raises PimError, ValueError or OSError for what cannot be run."""
+    if arguments.table:
+        return run_table(arguments)
     from host.attention.experiment import run_workload
-    from host.attention.verification import verify
+    from host.attention.verification import nr_contexts, verify
 
+    arguments = _with_defaults(arguments)
     machine = Machine(load_profile(arguments.profile))
     workload = _workload(arguments)
-    _check_dpus(arguments.dpus, workload.batch * workload.heads)
-    title = f"attention, {workload.batch * workload.heads} DPUs"
-    with progress(title, total=len(workload.queries)) as advance:
-        options = EngineOptions(engine=arguments.engine)
+    with progress("attention", total=len(workload.queries)) as advance:
         outcome = run_workload(
-            workload, nr_tasklets=arguments.tasklets, machine=machine, options=options, advance=advance
+            workload,
+            partition=_partition(arguments, workload, machine),
+            paging=arguments.paging,
+            nr_dpus=arguments.dpus,
+            nr_tasklets=arguments.tasklets,
+            machine=machine,
+            options=EngineOptions(engine=arguments.engine),
+            advance=advance,
         )
-    contexts = workload.heads if workload.origin else workload.heads * workload.batch
-    with progress("checking", total=contexts) as advance:
+    with progress("checking", total=nr_contexts(workload)) as advance:
         verification = verify(workload, outcome, advance=advance)
-    limits = SAMPLE_ERROR_LIMITS[arguments.dtype] if arguments.kv is None and workload.origin else None
+    sample = arguments.kv is None and workload.origin is not None
+    limits = SAMPLE_ERROR_LIMITS.get(arguments.dtype) if sample else None
     return Report(
         title="Decode attention on emulated DPUs",
         sections=(
@@ -79,36 +103,61 @@ def run(arguments: argparse.Namespace) -> Report:
     )
 
 
+def _with_defaults(arguments: argparse.Namespace) -> argparse.Namespace:
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    return argparse.Namespace(**{**vars(arguments), **DEFAULTS, **given})
+
+
 def _workload(arguments: argparse.Namespace) -> Workload:
     from host.attention.samples import load_operands, shipped_operands
-    from host.attention.workload import real_workload, synthetic_workload
+    from host.attention.workload import Method, real_workload, synthetic_workload
 
-    shape = {name: getattr(arguments, name) for name in MADE_UP}
-    for name, value in {"batch": arguments.batch, **shape}.items():
+    shape = {name: getattr(arguments, name) for name in (*MADE_UP, "kv_heads")}
+    for name, value in {"batch": arguments.batch, "window": arguments.window, **shape}.items():
         if value is not None and value < 1:
-            raise ValueError(f"--{name} {value}: at least 1")
+            raise ValueError(f"--{name.replace('_', '-')} {value}: at least 1")
     if arguments.seed < 0:
         raise ValueError(f"--seed {arguments.seed}: at least 0")
-    if arguments.data is None and all(value is None for value in shape.values()):
-        real = shipped_operands() if arguments.kv is None else load_operands(arguments.kv)
-        return real_workload(real, dtype=arguments.dtype, norm=arguments.norm, acc=arguments.acc, batch=arguments.batch)
-    if arguments.kv is not None:
-        raise ValueError("--kv brings its own data and shape: leave out --data, --heads, --dim and --len")
-    return synthetic_workload(
-        batch=arguments.batch,
-        heads=shape["heads"] or MADE_UP["heads"],
-        tokens=shape["len"] or MADE_UP["len"],
-        dim=shape["dim"] or MADE_UP["dim"],
+    method = Method(
         dtype=arguments.dtype,
         norm=arguments.norm,
         acc=arguments.acc,
+        exponential=arguments.exponential,
+        window=arguments.window,
+        biases=arguments.biases,
+    )
+    if arguments.data is None and all(value is None for value in shape.values()):
+        real = shipped_operands() if arguments.kv is None else load_operands(arguments.kv)
+        return real_workload(real, method, batch=arguments.batch)
+    if arguments.kv is not None:
+        raise ValueError("--kv brings its own data and shape: leave out --data, --heads, --kv-heads, --dim and --len")
+    return synthetic_workload(
+        method,
+        batch=arguments.batch,
+        heads=shape["heads"] or MADE_UP["heads"],
+        kv_heads=shape["kv_heads"],
+        tokens=shape["len"] or MADE_UP["len"],
+        dim=shape["dim"] or MADE_UP["dim"],
         data=arguments.data or "random",
         seed=arguments.seed,
     )
 
 
-def _check_dpus(allowed: int | None, needed: int) -> None:
-    if allowed is not None and needed > allowed:
-        raise AllocationError(
-            f"batch x heads needs {needed} DPUs, --dpus allows {allowed}: lower --batch, or allow more"
-        )
+def _parts(text: str) -> int | str:
+    """The value of --split."""
+    if text == "fill":
+        return text
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: a number of DPUs, at least 1, or 'fill'")
+
+
+def _partition(arguments: argparse.Namespace, workload: Workload, machine: Machine) -> Partition:
+    from host.attention.attention_set import parts_to_fill
+    from host.attention.partition import Partition
+
+    parts = arguments.split
+    if parts == "fill":
+        nr_dpus = machine.free_dpus if arguments.dpus is None else arguments.dpus
+        parts = parts_to_fill(workload.spec, batch=workload.batch, nr_dpus=nr_dpus)
+    return Partition(parts, arguments.layout)

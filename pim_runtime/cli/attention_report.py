@@ -14,6 +14,7 @@ from .output import Check, Column, Section, Table, Value
 
 if TYPE_CHECKING:
     from host.attention.experiment import Outcome
+    from host.attention.spec import AttentionSpec
     from host.attention.verification import Agreement, Verification
     from host.attention.workload import Workload
 
@@ -29,26 +30,38 @@ def workload_section(workload: Workload, outcome: Outcome, arguments: argparse.N
         data = arguments.kv or "shipped sample: all-MiniLM-L6-v2, layers 1 and 4"
     else:
         data = "made up: all 1" if arguments.data == "ones" else f"made up: random, seed {arguments.seed}"
-    shape = f"{workload.heads} heads x {workload.tokens} tokens x {workload.dim}"
+    spec, parts = workload.spec, outcome.partition.parts
+    shared = f" on {spec.kv_heads} KV heads" if spec.kv_heads < spec.heads else ""
+    shape = f"{spec.heads} heads{shared} x {workload.tokens} tokens x {spec.dim}"
+    heads = "one KV head each" if parts == 1 else f"one of {parts} parts of a KV head each, {outcome.partition.layout}"
+    waves = f", {outcome.nr_waves} waves" if outcome.nr_waves > 1 else ""
     values = (
         Value(name="operands", value=data, origin="exact"),
         Value(name="shape", value=shape, origin="exact"),
         Value(name="decode steps", value=f"{len(workload.queries)} of batch {workload.batch}", origin="exact"),
         Value(
             name="kernel",
-            value=f"{arguments.dtype} {workload.norm}, {workload.acc} accumulators, {arguments.tasklets} tasklets",
+            value=f"{spec.dtype} {spec.norm}, {spec.acc} accumulators, {arguments.tasklets} tasklets{_masks(spec)}",
             origin="exact",
         ),
-        Value(name="DPUs", value=outcome.nr_dpus, origin="exact", source=f"{outcome.nr_ranks} ranks, one head each"),
+        Value(name="DPUs", value=outcome.nr_dpus, origin="exact", source=f"{outcome.nr_ranks} ranks, {heads}{waves}"),
         Value(name="first outputs", value=_first_outputs(outcome), origin="exact", source="step 0, request 0, head 0"),
     )
     return Section(title="Workload", values=values)
 
 
+def _masks(spec: AttentionSpec) -> str:
+    window = f", window of {spec.window} tokens" if spec.window else ""
+    return window + (", ALiBi" if spec.alibi_slopes else "")
+
+
 def _first_outputs(outcome: Outcome) -> str:
     """As the DPU left them; weighted sums are still to be divided by the sum of weights."""
     outputs = outcome.outputs
-    values = outputs if isinstance(outputs, np.ndarray) else outputs.weighted_values
+    if isinstance(outputs, np.ndarray):
+        values = outputs
+    else:
+        values = outputs.score_values if hasattr(outputs, "score_values") else outputs.weighted_values
     return " ".join(str(value) for value in values[0, 0, 0, :4]) + " ..."
 
 
@@ -113,7 +126,7 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
         Column(name="host bytes per step", unit="B", origin="exact"),
         Column(name="of which, in us", origin="modelled"),
     )
-    loops = "those of the published program" if workload.acc == "wrap" else "estimated from the published program's"
+    loops = "those of the published program" if workload.spec.acc == "wrap" else "estimated from the published program's"
     note = (
         f"Modelled on profile {hardware.name}. Instruction counts are stated, not counted: loops are {loops},"
         " multiplies averaged over the data (host/attention/instruction_counts.py)."
@@ -136,7 +149,8 @@ def _parts(rows: list[Row], steps: int) -> str:
 
 def emulation_section(workload: Workload, outcome: Outcome, arguments: argparse.Namespace) -> Section:
     """Wall time of the emulation on this computer."""
-    kv_bytes = workload.k.nbytes + workload.v.nbytes
+    stored = workload.spec.operands.bits / 8 / workload.k.itemsize
+    kv_bytes = int((workload.k.nbytes + workload.v.nbytes) * stored)
     gb_per_s = kv_bytes * len(workload.queries) / outcome.decode_seconds / 1e9
     values = (
         Value(name="engine", value=arguments.engine, origin="exact"),
