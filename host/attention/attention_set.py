@@ -20,7 +20,8 @@ from pim_runtime.timeline import Timeline
 
 from .instruction_counts import state_slots
 from .layout import plan_layout
-from .ranges import check_ranges, operand_dtype
+from .operands import operand_dtype
+from .ranges import check_ranges
 from .softmax_plan import SoftmaxPlan
 from .sums import SoftmaxSums
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .ranges import operand_dtype
+from .operands import operand_dtype
 
 __all__ = ["Quantised", "align_scale", "apply_scale", "quantise", "quantise_vectors"]
 

@@ -6,40 +6,46 @@ integer arithmetic at plan time, so a kernel never checks at run time. Knows no 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from dpu_kernels.attention import Accumulation, Norm
+
+from .operands import operand_dtype, operand_type
+
 __all__ = [
     "PROBABILITY_BITS_MAX",
-    "SOFTMAX_SCORE_MAX",
-    "Accumulation",
+    "SCORE_MAX",
     "AccumulatorOverflow",
-    "Norm",
+    "OperandLimits",
     "check_ranges",
     "largest_operand",
-    "operand_dtype",
+    "operand_limits",
     "score_dtype",
 ]
 
-Norm = Literal["div_d", "softmax"]
-Accumulation = Literal["wrap", "wide"]
-
-# Softmax subtracts two scores and adds a rounding constant below 2**32: this bound keeps both inside int64 (K-1).
-SOFTMAX_SCORE_MAX = 2**61
-# The device's table of powers of two is Q30 (K-6).
+# Softmax subtracts two scores and z-scores a score and a mean; both add a rounding constant of at most 2**61: this
+# bound keeps everything inside int64 (K-1).
+SCORE_MAX = 2**61
+# The device's powers of two are Q30 (K-6).
 PROBABILITY_BITS_MAX = 30
 
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
+# |z| <= sqrt(n - 1) and 2**F sqrt(n - 1) <= 32767; a weight is off by less than one unit (K-5, zscore_bounds) over
+# as many tokens as the sums of squares allow.
+_ZSCORE_WEIGHT_MAX = 2**15
+_SQUARE_LIMB = 2**24  # the limbs of sums.LinearSums.square_limbs
 
 
 class AccumulatorOverflow(ValueError):
     """Operands of this size could overflow a kernel's accumulator. Raised at plan time, never while a kernel runs.
 
-    accumulator: "scores" or "outputs", the first that is too narrow.
+    accumulator: "scores", "score sums", "squares of scores" or "outputs", the first that is too narrow.
     need_bits, have_bits: two's complement widths of the worst case and of what the kernel may use.
     largest_operand: the greatest limit for which |q|, |k|, |v| <= limit passes every check of the same kernel.
     """
@@ -52,8 +58,26 @@ class AccumulatorOverflow(ValueError):
         self.largest_operand = largest_operand
 
 
+class OperandLimits(NamedTuple):
+    """Greatest magnitudes to quantise to: of q, and of K and V."""
+
+    q: int
+    kv: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Need:
+class _Kernel:
+    """Everything the worst cases depend on, beside the size of the operands."""
+
+    dtype: np.dtype[np.signedinteger]
+    norm: Norm
+    dim: int
+    max_tokens: int
+    probability_bits: int
+    bias_max: int
+
+
+class _Need(NamedTuple):
     """Largest magnitude an accumulator can be asked to hold, beside the largest it can hold."""
 
     accumulator: str
@@ -61,19 +85,8 @@ class _Need:
     limit: int
 
 
-def operand_dtype(dtype: DTypeLike) -> np.dtype[np.signedinteger]:
-    """The operand type as a numpy dtype. Raises TypeError unless it is int8, int16 or int32."""
-    resolved: np.dtype[Any] = np.dtype(dtype)
-    if resolved not in (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32)):
-        raise TypeError(
-            f"attention operands of type {resolved}: the kernels take int8, int16 or int32. "
-            "Quantise with host.attention.quantise first."
-        )
-    return resolved
-
-
 def score_dtype(dtype: DTypeLike) -> np.dtype[np.signedinteger]:
-    """Type of an exact (`acc="wide"`) score: int32 for int8 operands, int64 for int16 and int32 (S0-5, K-1)."""
+    """Type of an exact (`acc="wide"`) score: int32 for int4 and int8 operands, else int64 (S0-5, K-1)."""
     return np.dtype(np.int32) if operand_dtype(dtype) == np.int8 else np.dtype(np.int64)
 
 
@@ -88,34 +101,39 @@ def check_ranges(
     k_max: int,
     v_max: int,
     probability_bits: int = 24,
+    bias_max: int = 0,
 ) -> None:
     """Prove that the accumulators of one attention kernel cannot overflow (K-1), or refuse.
 
     `q_max`, `k_max` and `v_max` are the greatest operand magnitudes (128 when an int8 may be -128); `max_tokens` is the
-    greatest number of tokens one DPU will hold. Scores accumulate in `score_dtype(dtype)`, outputs in int64; softmax
-    weights are at most 2**probability_bits. `acc="wrap"` wraps by definition, so nothing is checked.
+    greatest number of tokens one DPU will hold; `bias_max` is the greatest |bias| added to a score (K-9). Scores
+    accumulate in `score_dtype(dtype)`, everything else in int64; softmax weights are at most 2**probability_bits.
+    `acc="wrap"` wraps by definition, so nothing is checked.
 
     Raises AccumulatorOverflow when the proof fails, ValueError for impossible arguments, TypeError for another dtype.
     """
-    resolved = operand_dtype(dtype)
-    _check_shape(norm, acc, dim, max_tokens, probability_bits)
-    largest_magnitude = -int(np.iinfo(resolved).min)
-    for name, value in (("q_max", q_max), ("k_max", k_max), ("v_max", v_max)):
-        if not 0 <= value <= largest_magnitude:
-            raise ValueError(f"{name} = {value}: a magnitude of {resolved} lies in 0 to {largest_magnitude}.")
+    kernel = _kernel(dtype, norm, acc, dim, max_tokens, probability_bits, bias_max)
+    operand = operand_type(dtype)
+    for name, value, largest in (
+        ("q_max", q_max, -operand.q_min),
+        ("k_max", k_max, -operand.kv_min),
+        ("v_max", v_max, -operand.kv_min),
+    ):
+        if not 0 <= value <= largest:
+            raise ValueError(f"{name} = {value}: a magnitude of {operand.name} lies in 0 to {largest}.")
     if acc == "wrap":
         return
-    for need in _needs(resolved, norm, dim, max_tokens, q_max, k_max, v_max, probability_bits):
+    for need in _needs(kernel, q_max, k_max, v_max):
         if need.magnitude > need.limit:
-            fits = largest_operand(
-                dtype=resolved, norm=norm, acc=acc, dim=dim, max_tokens=max_tokens, probability_bits=probability_bits
-            )
+            fits = _largest(_fits_all(kernel), operand.kv_max)
             need_bits, have_bits = _signed_bits(need.magnitude), _signed_bits(need.limit)
+            biased = f", |bias| <= {bias_max}" if bias_max else ""
+            wrapping = ', or choose acc="wrap" to wrap as C does' if norm == "div_d" else ""
             raise AccumulatorOverflow(
-                f"{need.accumulator} of {resolved} {norm} attention over {max_tokens} tokens x {dim} dimensions with "
-                f"|q| <= {q_max}, |k| <= {k_max}, |v| <= {v_max} reach {need.magnitude} and need {need_bits} bits; "
-                f"the accumulator holds magnitudes to {need.limit} ({have_bits} bits). Operands up to {fits} fit: "
-                f'quantise with limit={fits}, or choose acc="wrap" to wrap as C does.',
+                f"{need.accumulator} of {operand.name} {norm} attention over {max_tokens} tokens x {dim} dimensions "
+                f"with |q| <= {q_max}, |k| <= {k_max}, |v| <= {v_max}{biased} reach {need.magnitude} and need "
+                f"{need_bits} bits; the accumulator holds magnitudes to {need.limit} ({have_bits} bits). "
+                f"Operands up to {fits} fit: quantise with limit={fits}{wrapping}.",
                 accumulator=need.accumulator,
                 need_bits=need_bits,
                 have_bits=have_bits,
@@ -124,61 +142,133 @@ def check_ranges(
 
 
 def largest_operand(
-    *, dtype: DTypeLike, norm: Norm, acc: Accumulation, dim: int, max_tokens: int, probability_bits: int = 24
+    *,
+    dtype: DTypeLike,
+    norm: Norm,
+    acc: Accumulation,
+    dim: int,
+    max_tokens: int,
+    probability_bits: int = 24,
+    bias_max: int = 0,
 ) -> int:
     """Greatest limit such that `check_ranges` passes for |q|, |k|, |v| <= limit; at most the type's own maximum.
 
-    127 for int8 and 32767 for int16 at every practical size. 0 means that not even operands of 1 fit.
+    7 for int4, 127 for int8 and 32767 for int16 at every practical size. 0 means that not even operands of 1 fit.
     Raises ValueError and TypeError as `check_ranges` does.
     """
-    resolved = operand_dtype(dtype)
-    _check_shape(norm, acc, dim, max_tokens, probability_bits)
-    fits, too_large = 0, int(np.iinfo(resolved).max) + 1
-    if acc == "wrap":
-        return too_large - 1
-    while too_large - fits > 1:
-        middle = (fits + too_large) // 2
-        needs = _needs(resolved, norm, dim, max_tokens, middle, middle, middle, probability_bits)
-        if all(need.magnitude <= need.limit for need in needs):
-            fits = middle
-        else:
-            too_large = middle
-    return fits
+    kernel = _kernel(dtype, norm, acc, dim, max_tokens, probability_bits, bias_max)
+    most = operand_type(dtype).kv_max
+    return most if acc == "wrap" else _largest(_fits_all(kernel), most)
 
 
-def _needs(
-    dtype: np.dtype[np.signedinteger],
+def operand_limits(
+    *,
+    dtype: DTypeLike,
     norm: Norm,
+    acc: Accumulation,
     dim: int,
     max_tokens: int,
-    q_max: int,
-    k_max: int,
-    v_max: int,
-    probability_bits: int,
-) -> tuple[_Need, _Need]:
-    """Worst case of the two accumulators. No partial sum exceeds it, whatever the order of summation."""
-    if score_dtype(dtype) == np.int32:
+    probability_bits: int = 24,
+    bias_max: int = 0,
+) -> OperandLimits:
+    """Magnitudes to quantise q, and K and V, to. int4: (127, 7), where that fits; else `largest_operand` for both.
+
+    Arguments and errors are those of `largest_operand`.
+    """
+    kernel = _kernel(dtype, norm, acc, dim, max_tokens, probability_bits, bias_max)
+    operand = operand_type(dtype)
+    kv = operand.kv_max if acc == "wrap" else _largest(_fits_all(kernel), operand.kv_max)
+    if operand.q_max == operand.kv_max:
+        return OperandLimits(q=kv, kv=kv)
+    return OperandLimits(q=operand.q_max if acc == "wrap" else _largest(_fits_with(kernel, kv), operand.q_max), kv=kv)
+
+
+def _needs(kernel: _Kernel, q_max: int, k_max: int, v_max: int) -> Iterator[_Need]:
+    """Worst cases of the accumulators. No partial sum exceeds them, whatever the order of summation."""
+    tokens = kernel.max_tokens
+    score = kernel.dim * q_max * k_max + kernel.bias_max
+    if score_dtype(kernel.dtype) == np.int32:
         score_limit = _INT32_MAX
     else:
-        score_limit = SOFTMAX_SCORE_MAX if norm == "softmax" else _INT64_MAX
-    weight_max = 2**probability_bits if norm == "softmax" else q_max * k_max  # trunc(dim * q * k / dim)
-    return (
-        _Need(accumulator="scores", magnitude=dim * q_max * k_max, limit=score_limit),
-        _Need(accumulator="outputs", magnitude=max_tokens * weight_max * v_max, limit=_INT64_MAX),
-    )
+        score_limit = SCORE_MAX if kernel.norm in ("softmax", "softmax_online", "zscore") else _INT64_MAX
+    yield _Need("scores", score, score_limit)
+    if kernel.norm in ("zscore", "zscore_linear"):
+        # s = hi * 2**24 + lo with 0 <= lo < 2**24, and a negative s has hi >= -ceil(|s| / 2**24)
+        high, low = -(-score // _SQUARE_LIMB), _SQUARE_LIMB - 1 if score else 0
+        yield _Need("score sums", tokens * score, _INT64_MAX)
+        yield _Need("squares of scores", tokens * max(high, low) ** 2, _INT64_MAX)
+    yield _Need("outputs", tokens * _weight_max(kernel, score) * v_max, _INT64_MAX)
 
 
-def _check_shape(norm: Norm, acc: Accumulation, dim: int, max_tokens: int, probability_bits: int) -> None:
-    if norm not in ("div_d", "softmax"):
-        raise ValueError(f'norm = {norm!r}: choose "div_d" or "softmax".')
-    if acc not in ("wrap", "wide"):
+def _weight_max(kernel: _Kernel, score_max: int) -> int:
+    """Largest magnitude that multiplies a value.
+
+    Rescaling to a new maximum (K-8) never makes a sum larger: |rsh(x w, 30)| <= |x| for 0 <= w <= 2**30, as rounding
+    keeps the order of numbers. With x = hi * 2**30 + lo its products hi * w and lo * w fit int64 whenever x does.
+    """
+    if kernel.norm == "div_d":
+        return score_max // kernel.dim
+    if kernel.norm == "zscore":
+        return _ZSCORE_WEIGHT_MAX
+    if kernel.norm == "zscore_linear":
+        return max(score_max, 1)  # B is the sum of V itself
+    return 2**kernel.probability_bits
+
+
+def _fits(kernel: _Kernel, q_max: int, kv_max: int) -> bool:
+    return all(need.magnitude <= need.limit for need in _needs(kernel, q_max, kv_max, kv_max))
+
+
+def _fits_all(kernel: _Kernel) -> Callable[[int], bool]:
+    return lambda limit: _fits(kernel, limit, limit)
+
+
+def _fits_with(kernel: _Kernel, kv_max: int) -> Callable[[int], bool]:
+    return lambda limit: _fits(kernel, limit, kv_max)
+
+
+def _largest(fits: Callable[[int], bool], most: int) -> int:
+    """Greatest limit up to `most` that fits, 0 if none does."""
+    known, too_large = 0, most + 1
+    while too_large - known > 1:
+        middle = (known + too_large) // 2
+        if fits(middle):
+            known = middle
+        else:
+            too_large = middle
+    return known
+
+
+def _kernel(
+    dtype: DTypeLike,
+    norm: Norm,
+    acc: Accumulation,
+    dim: int,
+    max_tokens: int,
+    probability_bits: int,
+    bias_max: int,
+) -> _Kernel:
+    resolved = operand_dtype(dtype)
+    if norm not in get_args(Norm):
+        raise ValueError(f"norm = {norm!r}: choose one of {', '.join(get_args(Norm))}.")
+    if acc not in get_args(Accumulation):
         raise ValueError(f'acc = {acc!r}: choose "wrap" or "wide".')
-    if norm == "softmax" and acc == "wrap":
-        raise ValueError('softmax has no wrapping form: choose acc="wide".')
+    if norm != "div_d" and acc == "wrap":
+        raise ValueError(f'{norm} has no wrapping form: choose acc="wide".')
     if dim < 1 or max_tokens < 1:
         raise ValueError(f"attention over {max_tokens} tokens x {dim} dimensions: both must be at least 1.")
     if not 1 <= probability_bits <= PROBABILITY_BITS_MAX:
         raise ValueError(f"probability_bits = {probability_bits}: choose 1 to {PROBABILITY_BITS_MAX} (default 24).")
+    if bias_max < 0:
+        raise ValueError(f"bias_max = {bias_max}: it is the greatest magnitude of a bias, at least 0.")
+    return _Kernel(
+        dtype=resolved,
+        norm=norm,
+        dim=dim,
+        max_tokens=max_tokens,
+        probability_bits=probability_bits,
+        bias_max=bias_max,
+    )
 
 
 def _signed_bits(magnitude: int) -> int:

@@ -1,8 +1,10 @@
 """References of PIM attention: the kernels' integers bit for bit, and the same mathematics in float64.
 
-Owns the meaning of `div_d` and `softmax` attention (S0-4, S0-5, K-4, K-6) for any number of heads and queries at once.
-Shapes are q [..., dim] and k, v [..., tokens, dim] with leading axes that broadcast: for many queries per head,
-q [heads, queries, dim] attends to k[:, None] and v[:, None].
+Owns the meaning of scores and of `div_d` and `softmax` attention (S0-4, S0-5, K-4, K-6) for any number of heads and
+queries at once; `zscore` and `online` own the other norms. Shapes are q [..., dim] and k, v [..., tokens, dim] with
+leading axes that broadcast: for many queries per head, q [heads, queries, dim] attends to k[:, None] and v[:, None].
+
+Masked tokens (K-9) are left out: slice k, v and bias. A bias is one integer per score, [..., tokens], added to it.
 """
 
 from __future__ import annotations
@@ -12,8 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dpu_kernels.attention import Accumulation, Norm
+
+from .exponential import power_of_two
+from .integer_math import magnitude, matmul, rsh
+from .operands import operand_dtype
 from .quantise import align_scale
-from .ranges import Accumulation, Norm, check_ranges, operand_dtype, score_dtype
+from .ranges import check_ranges, score_dtype
 from .softmax_plan import SoftmaxPlan
 from .sums import SoftmaxSums
 
@@ -21,27 +28,41 @@ __all__ = [
     "attention_div_d",
     "attention_softmax",
     "div_d",
+    "exact_scores",
     "float_attention",
     "float_div_d",
     "float_softmax",
     "scores",
     "softmax_weights",
+    "weights_of_differences",
 ]
 
-Integers = NDArray[np.signedinteger]
+Integers = NDArray[np.signedinteger[Any]]
 
 
-def scores(q: Integers, k: Integers, *, acc: Accumulation) -> Integers:
-    """Scores sum_i q_i * k_ji, [..., tokens] (S0-4, S0-5).
+def scores(q: Integers, k: Integers, *, acc: Accumulation, bias: Integers | None = None) -> Integers:
+    """Scores sum_i q_i * k_ji + bias_j, [..., tokens] (S0-4, S0-5, K-9).
 
     acc="wrap": of the operands' type, in two's complement. acc="wide": exact, int32 for int8 operands, else int64.
 
     Raises AccumulatorOverflow when the magnitudes found in q and k cannot be proven to fit, TypeError and ValueError
     for operands that do not belong together.
     """
-    _check_operands(q, k)
-    _check_sizes(q, k, v_max=0, norm="div_d", acc=acc)
-    return _scores(q, k, acc)
+    _check_operands(q, k, bias=bias)
+    _check_sizes(q, k, v_max=0, norm="div_d", acc=acc, bias=bias)
+    return _scores(q, k, acc, bias)
+
+
+def exact_scores(
+    q: Integers, k: Integers, v: Integers, *, norm: Norm, bias: Integers | None = None, probability_bits: int = 24
+) -> Integers:
+    """Scores of acc="wide", after the proof that attention of `norm` over these operands overflows no accumulator.
+
+    Raises as `scores` does; AccumulatorOverflow also for any other accumulator of the norm.
+    """
+    _check_operands(q, k, v, bias=bias)
+    _check_sizes(q, k, v_max=magnitude(v), norm=norm, acc="wide", bias=bias, probability_bits=probability_bits)
+    return _scores(q, k, "wide", bias)
 
 
 def div_d(scores: Integers, dim: int) -> Integers:
@@ -62,44 +83,60 @@ def softmax_weights(scores: Integers, plan: SoftmaxPlan) -> NDArray[np.int64]:
     if scores.ndim < 1 or scores.shape[-1] == 0:
         raise ValueError(f"softmax over scores of shape {scores.shape}: at least one token is needed.")
     wide = scores.astype(np.int64)
-    difference = wide.max(axis=-1, keepdims=True) - wide
+    return weights_of_differences(wide.max(axis=-1, keepdims=True) - wide, plan, plan.probability_bits)
+
+
+def weights_of_differences(
+    difference: NDArray[np.int64], plan: SoftmaxPlan, probability_bits: int
+) -> NDArray[np.int64]:
+    """Weights in Q(probability_bits) of scores that are `difference` >= 0 below the largest; int64 of the same shape.
+
+    `probability_bits` is at most `plan.octaves`: the plan's own, or 30 to rescale sums to a new maximum (K-8, M-2).
+    Raises ValueError for more.
+    """
+    if probability_bits > plan.octaves:
+        raise ValueError(
+            f"weights in Q({probability_bits}) from a plan that reaches {plan.octaves} octaves: "
+            f"make it with softmax_plan(..., octaves={probability_bits})."
+        )
     near = difference <= plan.max_difference
-    reduced = _shift_rounded(np.where(near, difference, 0), plan.pre_shift)
-    exponent = _shift_rounded(reduced * plan.multiplier, plan.shift)
-    whole, step, rest = exponent >> 16, (exponent >> 8) & 255, exponent & 255
-    table = plan.table.astype(np.int64)
-    power = table[step] - (((table[step] - table[step + 1]) * rest + 128) >> 8)
-    near &= whole <= plan.probability_bits + 1
-    return np.where(near, _shift_rounded(power, 30 - plan.probability_bits + np.where(near, whole, 0)), 0)
+    reduced = rsh(np.where(near, difference, 0), plan.pre_shift)
+    exponent = rsh(reduced * plan.multiplier, plan.shift)
+    halvings = exponent >> 16
+    power = power_of_two(exponent & 65535, plan.exponential, plan.table)
+    near &= halvings <= probability_bits + 1
+    return np.where(near, rsh(power, 30 - probability_bits + np.where(near, halvings, 0)), 0)
 
 
-def attention_div_d(q: Integers, k: Integers, v: Integers, *, acc: Accumulation) -> Integers:
+def attention_div_d(
+    q: Integers, k: Integers, v: Integers, *, acc: Accumulation, bias: Integers | None = None
+) -> Integers:
     """Outputs sum_j trunc(s_j / dim) * v_j, [..., dim] (S0-4, S0-5).
 
     acc="wrap": scores and outputs wrap in the operands' type. acc="wide": both exact, outputs int64.
     Raises as `scores` does; AccumulatorOverflow also for outputs.
     """
-    _check_operands(q, k, v)
-    _check_sizes(q, k, v_max=_magnitude(v), norm="div_d", acc=acc)
-    quotients = div_d(_scores(q, k, acc), q.shape[-1])
-    outputs = _matmul(quotients[..., None, :], v)[..., 0, :]
+    _check_operands(q, k, v, bias=bias)
+    _check_sizes(q, k, v_max=magnitude(v), norm="div_d", acc=acc, bias=bias)
+    quotients = div_d(_scores(q, k, acc, bias), q.shape[-1])
+    outputs = matmul(quotients[..., None, :], v)[..., 0, :]
     return outputs.astype(q.dtype) if acc == "wrap" else outputs
 
 
-def attention_softmax(q: Integers, k: Integers, v: Integers, plan: SoftmaxPlan) -> SoftmaxSums:
+def attention_softmax(
+    q: Integers, k: Integers, v: Integers, plan: SoftmaxPlan, *, bias: Integers | None = None
+) -> SoftmaxSums:
     """Softmax attention with exact scores, Q(P) weights and int64 sums (S0-5, K-6).
 
     Raises AccumulatorOverflow when scores or outputs cannot be proven to fit, TypeError and ValueError for operands
-    that do not belong together or no tokens.
+    that do not belong together, ValueError for no tokens: a softmax over nothing is undefined.
     """
-    _check_operands(q, k, v)
-    _check_sizes(q, k, v_max=_magnitude(v), norm="softmax", acc="wide", probability_bits=plan.probability_bits)
-    exact = _scores(q, k, "wide")
+    exact = exact_scores(q, k, v, norm="softmax", bias=bias, probability_bits=plan.probability_bits)
     weights = softmax_weights(exact, plan)
     return SoftmaxSums(
         maximum=exact.max(axis=-1).astype(np.int64),
         weight_sum=weights.sum(axis=-1).astype(np.uint64),
-        weighted_values=_matmul(weights[..., None, :], v)[..., 0, :],
+        weighted_values=matmul(weights[..., None, :], v)[..., 0, :],
     )
 
 
@@ -138,38 +175,21 @@ def _row_times(weights: NDArray[np.float64], v: ArrayLike) -> NDArray[np.float64
     return result
 
 
-def _scores(q: Integers, k: Integers, acc: Accumulation) -> Integers:
-    products = _matmul(k, q[..., None])[..., 0]
-    return products.astype(q.dtype if acc == "wrap" else score_dtype(q.dtype))
-
-
-def _matmul(a: Integers, b: Integers) -> NDArray[np.int64]:
-    """a @ b modulo 2**64.
-
-    While inner * max|a| * max|b| < 2**53 every partial sum, in any order, is an integer that float64 holds exactly, so
-    the fast floating product is the exact one.
-    """
-    product: NDArray[Any]
-    if a.shape[-1] * _magnitude(a) * _magnitude(b) < 2**53:
-        product = a.astype(np.float64) @ b.astype(np.float64)
-    else:
-        product = a.astype(np.int64) @ b.astype(np.int64)
-    return product.astype(np.int64)
-
-
-def _shift_rounded(a: NDArray[np.int64], shift: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """a * 2**-shift rounded half up, for shift >= 0: rsh of K-3."""
-    half = (np.int64(1) << np.asarray(shift, dtype=np.int64)) >> 1
-    result: NDArray[np.int64] = (a + half) >> shift
-    return result
-
-
-def _magnitude(a: Integers) -> int:
-    return max(int(a.max()), -int(a.min())) if a.size else 0
+def _scores(q: Integers, k: Integers, acc: Accumulation, bias: Integers | None) -> Integers:
+    products = matmul(k, q[..., None])[..., 0]
+    biased = products if bias is None else products + bias.astype(np.int64)
+    return biased.astype(q.dtype if acc == "wrap" else score_dtype(q.dtype))
 
 
 def _check_sizes(
-    q: Integers, k: Integers, *, v_max: int, norm: Norm, acc: Accumulation, probability_bits: int = 24
+    q: Integers,
+    k: Integers,
+    *,
+    v_max: int,
+    norm: Norm,
+    acc: Accumulation,
+    bias: Integers | None,
+    probability_bits: int = 24,
 ) -> None:
     """Range check with the magnitudes found in the operands."""
     check_ranges(
@@ -177,15 +197,16 @@ def _check_sizes(
         norm=norm,
         acc=acc,
         dim=q.shape[-1],
-        max_tokens=k.shape[-2],
-        q_max=_magnitude(q),
-        k_max=_magnitude(k),
+        max_tokens=max(1, k.shape[-2]),
+        q_max=magnitude(q),
+        k_max=magnitude(k),
         v_max=v_max,
         probability_bits=probability_bits,
+        bias_max=0 if bias is None else magnitude(bias),
     )
 
 
-def _check_operands(q: Integers, *rows: Integers) -> None:
+def _check_operands(q: Integers, *rows: Integers, bias: Integers | None) -> None:
     dtype = operand_dtype(q.dtype)
     for operand in rows:
         if operand.dtype != dtype:
@@ -200,3 +221,7 @@ def _check_operands(q: Integers, *rows: Integers) -> None:
                 f"leading axes of queries {q.shape} and of keys or values {operand.shape} do not match: "
                 "for many queries per head pass k[:, None] and v[:, None]."
             )
+    if bias is not None and not np.issubdtype(bias.dtype, np.signedinteger):
+        raise TypeError(f"a bias of type {bias.dtype}: it is a signed integer per score (K-9).")
+    if bias is not None and bias.shape[-1:] != rows[0].shape[-2:-1]:
+        raise ValueError(f"a bias of shape {bias.shape} for keys {rows[0].shape}: it is [..., tokens].")

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .ranges import operand_dtype
+from .operands import operand_dtype
 
 __all__ = ["IntegerOperands", "RealOperands", "load_operands", "random_integers", "random_reals", "shipped_operands"]
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from dpu_kernels.attention import Accumulation, Norm
 
+from .operands import operand_dtype
 from .quantise import Quantised, quantise
-from .ranges import largest_operand, operand_dtype
+from .ranges import largest_operand
 from .samples import RealOperands
 from .softmax_plan import SoftmaxPlan, softmax_plan
 

@@ -11,6 +11,7 @@ from ..errors import AllocationError
 from ..hardware import load_profile
 from ..machine import DEFAULT_PROFILE, Machine
 from .attention_report import accuracy_section, emulation_section, time_section, workload_section
+from .attention_table import run_table
 from .output import Report
 from .progress import progress
 
@@ -22,7 +23,8 @@ __all__ = ["HELP", "NAME", "add_arguments", "run"]
 NAME = "attention"
 HELP = "run decode attention on emulated DPUs and check every element"
 
-DEFAULT_BATCH = 32
+# What one run takes where nothing is given. `--table` runs the published program, of every dtype and batch.
+DEFAULTS = {"batch": 32, "dtype": "int8", "norm": "softmax", "acc": "wide"}
 MADE_UP = {"heads": 32, "dim": 128, "len": 4096}  # the shape of the published measurements
 # What quantising the shipped sample may cost in relative L2 error: (mean, worst) over its heads.
 SAMPLE_ERROR_LIMITS = {"int8": (0.016, 0.026), "int16": (2e-4, 2e-4), "int32": (2e-4, 2e-4)}
@@ -33,17 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = "(default: %(default)s)"
     operands = parser.add_argument_group("operands", "real, or made-up integers if any of --data to --len is given")
     operands.add_argument("--kv", metavar="FILE.npz", help="q, k, v [layers, heads, tokens, dim] (default: the sample)")
-    operands.add_argument("--batch", type=int, default=DEFAULT_BATCH, help=f"requests that decode together {default}")
+    operands.add_argument("--batch", type=int, help=f"requests that decode together (default: {DEFAULTS['batch']})")
     operands.add_argument("--data", choices=("ones", "random"), help="values of made-up integers (default: random)")
     operands.add_argument("--heads", type=int, help=f"heads of made-up requests (default: {MADE_UP['heads']})")
     operands.add_argument("--dim", type=int, help=f"elements of a made-up head (default: {MADE_UP['dim']})")
     operands.add_argument("--len", type=int, help=f"tokens of a made-up context (default: {MADE_UP['len']})")
     operands.add_argument("--seed", type=int, default=0, help=f"of random data {default}")
     kernel = parser.add_argument_group("kernel")
-    kernel.add_argument("--dtype", choices=("int8", "int16", "int32"), default="int8", help=f"operand type {default}")
-    kernel.add_argument("--norm", choices=("div_d", "softmax"), default="softmax", help=f"normalisation {default}")
-    kernel.add_argument("--acc", choices=("wrap", "wide"), default="wide", help=f"accumulators {default}")
+    kernel.add_argument(
+        "--dtype", choices=("int8", "int16", "int32"), help=f"operand type (default: {DEFAULTS['dtype']})"
+    )
+    kernel.add_argument("--norm", choices=("div_d", "softmax"), help=f"normalisation (default: {DEFAULTS['norm']})")
+    kernel.add_argument("--acc", choices=("wrap", "wide"), help=f"accumulators (default: {DEFAULTS['acc']})")
     kernel.add_argument("--tasklets", type=int, default=17, help=f"2 to {MAX_TASKLETS} {default}")
+    table = parser.add_argument_group("published measurements")
+    table.add_argument(
+        "--table", action="store_true", help="compare with the published cells, all or those of --dtype and --batch"
+    )
+    table.add_argument("--local-cpu", choices=("on", "off"), default="on", help=f"measure this CPU, too {default}")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--dpus", type=int, help="how many DPUs may be used (default: all of the profile)")
     machine.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
@@ -52,9 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Run and verify. Raises PimError, ValueError or OSError for what cannot be run."""
+    if arguments.table:
+        return run_table(arguments)
     from host.attention.experiment import run_workload
     from host.attention.verification import verify
 
+    arguments = _with_defaults(arguments)
     machine = Machine(load_profile(arguments.profile))
     workload = _workload(arguments)
     _check_dpus(arguments.dpus, workload.batch * workload.heads)
@@ -77,6 +89,11 @@ def run(arguments: argparse.Namespace) -> Report:
             emulation_section(workload, outcome, arguments),
         ),
     )
+
+
+def _with_defaults(arguments: argparse.Namespace) -> argparse.Namespace:
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    return argparse.Namespace(**{**vars(arguments), **DEFAULTS, **given})
 
 
 def _workload(arguments: argparse.Namespace) -> Workload:

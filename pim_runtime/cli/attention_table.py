@@ -1,0 +1,180 @@
+"""`pim attention --table`: the published measurements beside what the emulator models and this computer measures.
+
+Batches are rows and sources are columns, since a column has one origin.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..engine.protocol import EngineOptions
+from ..errors import AllocationError
+from ..hardware import load_profile
+from ..machine import Machine
+from .output import Check, Column, Report, Section, Table, Value
+from .progress import progress
+
+if TYPE_CHECKING:
+    from host.attention.published import PublishedTable
+    from host.attention.tables import ComparedCell, Execution
+
+__all__ = ["run_table"]
+
+
+def run_table(arguments: argparse.Namespace) -> Report:
+    """Produce every cell and compare. Raises PimError, ValueError or OSError for what cannot be run."""
+    from host.attention.published import pim_attention
+    from host.attention.tables import Execution, local_thread_counts
+
+    table = pim_attention()
+    _check_arguments(arguments, table)
+    dtypes = (arguments.dtype,) if arguments.dtype else tuple(table.cells)
+    batches = (arguments.batch,) if arguments.batch is not None else table.batches
+    machine = Machine(load_profile(arguments.profile))
+    needed = max(batches) * table.heads
+    if arguments.dpus is not None and needed > arguments.dpus:
+        raise AllocationError(
+            f"--table needs {needed} DPUs, --dpus allows {arguments.dpus}: give --batch, or allow more"
+        )
+    execution = Execution(
+        machine=machine,
+        options=EngineOptions(engine=arguments.engine),
+        nr_tasklets=arguments.tasklets,
+        thread_counts=local_thread_counts() if arguments.local_cpu == "on" else (),
+    )
+    runs = len(dtypes) * len(batches) * (1 + len(execution.thread_counts))
+    with progress("published, modelled and measured cells", total=runs) as advance:
+        sections = tuple(_dtype_section(dtype, batches, execution, advance) for dtype in dtypes)
+    notes = (
+        f"Published: {table.source}.",
+        f"Modelled: push, run and pull, one head per DPU; {machine.hardware.name}, {arguments.tasklets} tasklets.",
+        "No check compares modelled with published times: the instruction counts behind them are not calibrated.",
+        "Measured here: the same integers in compiled code, median of a few runs after one that is not timed.",
+        "A ratio of a published or measured time and a modelled one is modelled.",
+        *(f"{error}: {text}" for error, text in table.errors.items()),
+    )
+    about = Section(title="About these numbers", notes=notes)
+    return Report(title="Decode attention: published, modelled and measured here", sections=(*sections, about))
+
+
+def _check_arguments(arguments: argparse.Namespace, table: PublishedTable) -> None:
+    """Refuse what was not measured: data, shape and kernel are those of the published program."""
+    if arguments.kv is not None:
+        raise ValueError("--table has its own data, all ones: leave out --kv")
+    for name, measured in (("dtype", tuple(table.cells)), ("batch", table.batches)):
+        given = getattr(arguments, name)
+        if given not in (None, *measured):
+            raise ValueError(f"--{name} {given}: published are {', '.join(map(str, measured))}")
+    shape = {"heads": table.heads, "len": table.tokens, "dim": table.dim}
+    for name, value in {"norm": "div_d", "acc": "wrap", "data": "ones", **shape}.items():
+        given = getattr(arguments, name)
+        if given not in (None, value):
+            raise ValueError(f"--{name} {given}: the published program has --{name} {value}, so --table has, too")
+
+
+def _dtype_section(
+    dtype: str, batches: tuple[int, ...], execution: Execution, advance: Callable[[int], None]
+) -> Section:
+    from host.attention import published, tables
+
+    # One workload for all batches: memory that is new costs more time than reading it.
+    cells = tuple(tables.compare(tables.published_workload(dtype, max(batches)), batches, execution, advance=advance))
+    gains = {cell.batch: published.baseline_us(dtype, cell.batch) / cell.modelled_us for cell in cells}
+    values = (
+        Value(name="first batch that wins, UPMEM", value=published.crossover(dtype), origin="published"),
+        Value(
+            name="first batch that wins, DPUs",
+            value=published.first_win(gains),
+            origin="modelled",
+            source="of the batches below, over the best published CPU",
+        ),
+    )
+    different, compared = sum(cell.different for cell in cells), sum(cell.outputs for cell in cells)
+    check = Check(
+        name=f"{dtype}: bit-exact with the integer reference",
+        passed=different == 0,
+        detail=f"{compared - different:,} of {compared:,} elements",
+    )
+    shown = (_time_table(dtype, cells), _speedup_table(dtype, cells), _rate_table(dtype, cells))
+    return Section(title=dtype, values=values, tables=shown, checks=(check,))
+
+
+def _time_table(dtype: str, cells: tuple[ComparedCell, ...]) -> Table:
+    from host.attention.published import UPMEM, cpu_threads, pim_attention
+
+    published, threads, here = pim_attention().cells[dtype], cpu_threads(dtype), tuple(cells[0].local_us)
+    columns = (
+        Column(name="batch"),
+        Column(name="DPUs used", origin="exact"),
+        *(Column(name=f"CPU x {count}", unit="us", origin="published") for count in threads.values()),
+        Column(name="UPMEM", unit="us", origin="published"),
+        Column(name="DPUs", unit="us", origin="modelled"),
+        Column(name="DPUs against UPMEM", unit="%", origin="modelled"),
+        *(Column(name=f"CPU here x {count}", unit="us", origin="measured here") for count in here),
+    )
+    rows = tuple(
+        (
+            cell.batch,
+            cell.nr_dpus,
+            *(published[row][cell.batch] for row in threads),
+            published[UPMEM][cell.batch],
+            cell.modelled_us,
+            100 * (cell.modelled_us / published[UPMEM][cell.batch] - 1),
+            *(cell.local_us[count] for count in here),
+        )
+        for cell in cells
+    )
+    return Table(title="Time of a decode step; CPU x threads", columns=columns, rows=rows)
+
+
+def _speedup_table(dtype: str, cells: tuple[ComparedCell, ...]) -> Table:
+    from host.attention.published import baseline_us, speedup
+
+    columns = (
+        Column(name="batch"),
+        Column(name="published CPU / UPMEM", origin="published"),
+        Column(name="published CPU / DPUs", origin="modelled"),
+        Column(name="CPU here / DPUs", origin="modelled"),
+    )
+    rows = tuple(
+        (
+            cell.batch,
+            speedup(dtype, cell.batch),
+            baseline_us(dtype, cell.batch) / cell.modelled_us,
+            cell.best_local_us and cell.best_local_us / cell.modelled_us,
+        )
+        for cell in cells
+    )
+    return Table(title="Speed-up over the best CPU", columns=columns, rows=rows)
+
+
+def _rate_table(dtype: str, cells: tuple[ComparedCell, ...]) -> Table:
+    from host.attention.published import baseline_us, gb_per_s, kv_bytes, upmem_us
+
+    columns = (
+        Column(name="batch"),
+        Column(name="K and V", unit="B", origin="exact"),
+        Column(name="best CPU", unit="GB/s", origin="published"),
+        Column(name="UPMEM", unit="GB/s", origin="published"),
+        Column(name="DPUs", unit="GB/s", origin="modelled"),
+        Column(name="best CPU here", unit="GB/s", origin="measured here"),
+    )
+    rows = tuple(
+        (
+            cell.batch,
+            kv_bytes(dtype, cell.batch),
+            *(
+                time_us and gb_per_s(kv_bytes(dtype, cell.batch), time_us)
+                for time_us in (
+                    baseline_us(dtype, cell.batch),
+                    upmem_us(dtype, cell.batch),
+                    cell.modelled_us,
+                    cell.best_local_us,
+                )
+            ),
+        )
+        for cell in cells
+    )
+    return Table(title="K and V read", columns=columns, rows=rows)
