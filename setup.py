@@ -14,6 +14,7 @@ setup(
         "dpu_kernels": ["py.typed"],
         "host": ["py.typed"],
         "host.attention": ["data/*"],
+        "host.claims": ["data/*"],
     },
     zip_safe=False,
     python_requires=">=3.10,<3.14",
@@ -21,6 +22,7 @@ setup(
         "numba>=0.61",  # the first release for Python 3.13
         "numpy>=1.26",
         "cffi>=1.16",
+        "PyYAML>=6.0",
         "tomli>=2.0; python_version < '3.11'",
     ],
     extras_require={
@@ -28,7 +30,7 @@ setup(
         "models": ["safetensors>=0.4.3", "ml_dtypes>=0.5"],
         "cluster": ["ray>=2.40"],
         "test": ["pytest>=8.3", "hypothesis>=6.112", "pytest-benchmark>=5.1", "pytest-xdist>=3.6", "setuptools>=68"],
-        "dev": ["ruff>=0.9", "mypy>=1.14", "import-linter>=2.5"],
+        "dev": ["ruff>=0.9", "mypy>=1.14", "types-PyYAML>=6.0", "import-linter>=2.5"],
     },
     entry_points={"console_scripts": ["pim = pim_runtime.cli.main:main"]},
 )

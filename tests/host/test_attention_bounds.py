@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from host.attention import bounds, reference
+from host.attention import bounds, merge, online, reference
 from host.attention.output import softmax_to_real
 from host.attention.quantise import Quantised, quantise
 from host.attention.softmax_plan import softmax_plan
+from host.attention.sums import SoftmaxSums
 
 FLOAT64_SLACK = 1e-12  # of max|v|: rounding of the float64 references themselves
 
@@ -155,3 +156,103 @@ def test_bound_never_exceeds_the_range_of_the_values() -> None:
     v = Quantised(values=np.array([[5, 0]], np.int8), scale=np.array(2.0))
     bound = bounds.quantised_attention_bound(operand, operand, v, scale=1.0, weight_sum=[2**24], probability_bits=24)
     assert bound == pytest.approx(1.0, rel=1e-6)
+
+
+def test_a_merge_that_rounds_every_weight_down_comes_close_to_its_bound() -> None:
+    """Parts of one token, all but one just short of half a unit of Q30 below the largest: they vanish in the merge."""
+    parts, bits, below_half = 2**16, 30, 2**20 + 2**10
+    plan = softmax_plan(logit_scale=math.log(2) * 31 / 2**20, score_bound=below_half, probability_bits=bits)
+    maxima = np.full(parts, -below_half)
+    maxima[0] = 0
+    v = np.ones((parts, 1), np.int64)
+    v[0] = 0
+    sums = SoftmaxSums(maxima, np.full(parts, 2**bits, np.uint64), v << bits)
+    merged = merge.merge_softmax(sums, (plan,))
+    error = np.abs(
+        softmax_to_real(merged, v_scale=1.0) - reference.float_softmax(maxima, v, logit_scale=math.log(2) * 31 / 2**20)
+    )
+    bound = bounds.merged_softmax_bound(v, weight_sum=merged.weight_sum, probability_bits=bits, parts=parts)
+    assert 0.2 * bound <= error <= bound
+
+
+@pytest.mark.parametrize("workers", [1, 16])
+@pytest.mark.parametrize("probability_bits", [8, 24])
+def test_scores_that_keep_rising_rescale_at_every_token(workers: int, probability_bits: int) -> None:
+    tokens, logit_scale = 256, 2.0**-9
+    scores = np.arange(tokens)
+    k, v = scores[:, None].astype(np.int16), np.where(scores < tokens // 2, 100, 101)[:, None].astype(np.int16)
+    plan = softmax_plan(logit_scale=logit_scale, score_bound=tokens, probability_bits=probability_bits, octaves=30)
+    sums = online.attention_online(np.ones(1, np.int16), k, v, plan, workers=workers)
+    assert sums.rescales >= tokens // workers - 1
+    error = np.abs(softmax_to_real(sums, v_scale=1.0) - reference.float_softmax(scores, v, logit_scale=logit_scale))
+    given_sums = {"weight_sum": sums.weight_sum, "probability_bits": probability_bits}
+    assert error <= bounds.online_bound(v, rescales=sums.rescales, chains=workers, **given_sums)
+    if workers == 1 and probability_bits == 24:  # rescaling does cost something
+        assert error > 10 * bounds.softmax_bound(v, **given_sums)
+
+
+def test_online_softmax_that_never_rescales_has_the_bound_of_softmax() -> None:
+    v = np.array([[3], [-4], [9]])
+    plain, online_one = (
+        bound(v, weight_sum=2**24, probability_bits=24, **more)
+        for bound, more in ((bounds.softmax_bound, {}), (bounds.online_bound, {"rescales": 0, "chains": 1}))
+    )
+    assert online_one == pytest.approx(plain, rel=1e-3)
+    assert online_one >= plain
+
+
+def test_bounds_of_weighted_means_grow_with_every_source_of_error() -> None:
+    v, base = np.array([[3], [-4], [9]]), {"weight_sum": 2**24, "probability_bits": 24, "rescales": 1, "chains": 1}
+    at_first = bounds.online_bound(v, **base)
+    for more in ({"rescales": 9}, {"chains": 9}, {"exponential": "poly2"}, {"probability_bits": 25}):
+        assert (bounds.online_bound(v, **(base | more)) > at_first).all()
+    assert np.isfinite(bounds.online_bound(v, **(base | {"rescales": 2**40}))).all()
+
+
+@given(
+    scores=hnp.arrays(np.int64, st.integers(2, 40), elements=st.integers(-500, 500)),
+    data=st.data(),
+    logit_scale=st.sampled_from([1e-3, 0.02, 1.0]),
+)
+def test_pruning_moves_the_output_within_its_bound(
+    scores: NDArray[np.int64], data: st.DataObject, logit_scale: float
+) -> None:
+    v = data.draw(hnp.arrays(np.int64, (len(scores), 2), elements=st.integers(-128, 127)))
+    threshold = data.draw(st.integers(-500, 500))
+    kept = scores >= threshold
+    kept[data.draw(st.integers(0, len(scores) - 1))] = True  # all pruned but one
+    pruned = int((~kept).sum())
+    maximum = scores[kept].max()
+    gap = maximum - scores[~kept].max(initial=-500)
+    change = reference.float_softmax(scores[kept], v[kept], logit_scale=logit_scale) - reference.float_softmax(
+        scores, v, logit_scale=logit_scale
+    )
+    mass = np.exp(logit_scale * (scores[kept] - maximum)).sum()
+    tight, loose = (
+        bounds.pruning_bound(v, pruned=pruned, gap=gap, logit_scale=logit_scale, kept_mass=x) for x in (mass, 1.0)
+    )
+    assert (np.abs(change) <= tight + FLOAT64_SLACK * 128).all()
+    assert (tight <= loose).all()
+
+
+def test_pruning_equal_tokens_reaches_its_bound() -> None:
+    v = np.array([[0], [0], [8], [8], [8]])
+    change = reference.float_softmax([5, 5], v[:2], logit_scale=0.5) - reference.float_softmax(
+        [5, 5, 1, 1, 1], v, logit_scale=0.5
+    )
+    bound = bounds.pruning_bound(v, pruned=3, gap=4, logit_scale=0.5, kept_mass=2.0)
+    assert np.abs(change) == pytest.approx(bound, rel=1e-12)
+    assert bounds.pruning_bound(v, pruned=0, gap=4, logit_scale=0.5) == 0
+
+
+def test_rounded_bias_widens_the_total_bound() -> None:
+    operand = Quantised(values=np.array([[[10, -20]]], np.int8), scale=np.array([0.1]))
+    v = Quantised(values=np.array([[[5, 0], [0, 5]]], np.int8), scale=np.array([2.0]))
+    k = Quantised(values=np.array([[[1, 2], [3, 4]]], np.int8), scale=np.array([0.1]))
+    without, with_bias = (
+        bounds.quantised_attention_bound(
+            operand, k, v, scale=1.0, weight_sum=[[2**24]], probability_bits=24, bias_error=error
+        )
+        for error in (0.0, [0.2])
+    )
+    assert (with_bias > without).all()

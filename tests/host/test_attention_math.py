@@ -197,12 +197,54 @@ def test_operands_that_do_not_belong_together_are_refused() -> None:
         reference.attention_softmax(q, k, k[:2], plan)
     with pytest.raises(ValueError, match=r"pass k\[:, None\]"):
         reference.scores(np.ones((2, 5, 4), np.int8), np.ones((2, 3, 4), np.int8), acc="wrap")
-    with pytest.raises(ValueError, match="tokens"):
+    with pytest.raises(ValueError, match="at least one token"):
         reference.attention_softmax(q, k[:0], k[:0], plan)
+    with pytest.raises(TypeError, match="signed integer per score"):
+        reference.scores(q, k, acc="wide", bias=np.zeros(3))
+    with pytest.raises(ValueError, match=r"a bias of shape \(4,\)"):
+        reference.scores(q, k, acc="wide", bias=np.zeros(4, np.int64))
     with pytest.raises(ValueError, match="at least one token"):
         reference.softmax_weights(np.zeros((2, 0), np.int64), plan)
     with pytest.raises(ValueError, match="head dimension"):
         reference.div_d(q, 0)
+
+
+# ---- biases and missing tokens
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=st.integers(0, 2**32), tokens=st.integers(1, 20))
+def test_a_bias_is_added_to_each_score(dtype: str, seed: int, tokens: int) -> None:
+    data = samples.random_integers(seed, dtype=dtype, limit=100, heads=1, queries=3, tokens=tokens, dim=5)
+    bias = np.random.default_rng(seed).integers(-(2**20), 2**20, (3, tokens))
+    q, k, v = data.q[0], data.k, data.v
+    plain, biased = (reference.scores(q, k, acc="wide", bias=added) for added in (None, bias))
+    assert (biased.astype(np.int64) == plain.astype(np.int64) + bias).all()
+    assert biased.dtype == plain.dtype
+    wrapping = reference.scores(q, k, acc="wrap", bias=bias)
+    assert wrapping.tolist() == [[wrapped(s, BITS[dtype]) for s in row] for row in biased.tolist()]
+    outputs = reference.attention_div_d(q, k, v, acc="wide", bias=bias)
+    assert outputs.tolist() == [
+        [sum(int(s / 5) * x for s, x in zip(row, column, strict=True)) for column in v[0].T.tolist()]
+        for row in biased.tolist()
+    ]
+    plan = softmax_plan(logit_scale=1e-5, score_bound=2**21)
+    sums = reference.attention_softmax(q, k, v, plan, bias=bias)
+    assert sums.maximum.tolist() == biased.max(axis=-1).tolist()
+    assert sums.weight_sum.tolist() == reference.softmax_weights(biased, plan).sum(axis=-1).tolist()
+
+
+def test_a_bias_must_leave_room_for_the_score() -> None:
+    q = np.full(4, 100, np.int8)
+    room = 2**31 - 1 - 40_000
+    assert reference.scores(q, q[None], acc="wide", bias=np.array([room])).tolist() == [2**31 - 1]
+    with pytest.raises(ranges.AccumulatorOverflow, match="bias"):
+        reference.scores(q, q[None], acc="wide", bias=np.array([room + 1]))
+
+
+def test_div_d_over_no_tokens_is_zero() -> None:
+    q, none = np.ones((2, 4), np.int8), np.ones((2, 0, 4), np.int8)
+    assert reference.attention_div_d(q, none, none, acc="wide").tolist() == [[0] * 4] * 2
 
 
 def test_normalised_8_bit_probabilities_would_lose_a_long_context() -> None:

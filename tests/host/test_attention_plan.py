@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.attention.bounds import kernel_relative_error
-from host.attention.reference import softmax_weights
+from host.attention.exponential import RELATIVE_ERROR, Exponential
+from host.attention.reference import softmax_weights, weights_of_differences
 from host.attention.softmax_plan import SoftmaxPlan, softmax_plan
 
 LOGIT_SCALES = st.floats(-300, 300).map(lambda exponent: 10.0**exponent) | st.floats(1e-12, 10)
@@ -98,6 +100,8 @@ def test_interpolated_table_is_within_its_relative_error_for_every_argument() ->
         shift=30,
         pre_shift=0,
         max_difference=2**16,
+        octaves=30,
+        exponential="lut256_lerp",
         table=softmax_plan(logit_scale=1.0, score_bound=1).table,
     )
     scores = -np.arange(2**16)
@@ -154,9 +158,42 @@ def test_plans_are_values() -> None:
         ({"score_bound": 2**61 + 1}, "score_bound"),
         ({"probability_bits": 0}, "probability_bits"),
         ({"probability_bits": 31}, "probability_bits"),
+        ({"octaves": 23}, "octaves = 23: choose 24"),
+        ({"octaves": 31}, "octaves"),
+        ({"exponential": "exact"}, "lut256_lerp, lut256_mid, lut256_floor, poly2, poly3, iexp"),
+        ({"exponential": "int8_normalised"}, "8-bit probabilities are not offered"),
     ],
 )
-def test_impossible_plans_are_refused(change: dict[str, float], message: str) -> None:
-    arguments: dict[str, float] = {"logit_scale": 0.1, "score_bound": 100, "probability_bits": 24}
+def test_impossible_plans_are_refused(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"logit_scale": 0.1, "score_bound": 100, "probability_bits": 24}
     with pytest.raises(ValueError, match=message):
-        softmax_plan(**{**arguments, **change})  # type: ignore[arg-type]
+        softmax_plan(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("exponential", RELATIVE_ERROR)
+@pytest.mark.parametrize("logit_scale", [3e-9, 7e-4, 0.11, 5.0])
+def test_each_weight_of_a_variant_is_within_its_rho(exponential: Exponential, logit_scale: float) -> None:
+    bits, bound = 24, min(2**55, math.ceil(30 / logit_scale))
+    plan = softmax_plan(logit_scale=logit_scale, score_bound=bound, probability_bits=bits, exponential=exponential)
+    differences = np.unique(np.linspace(0, 2 * bound, 5001).astype(np.int64))
+    exact = np.exp(-logit_scale * differences.astype(np.float64))
+    weights = softmax_weights(-differences, plan)
+    rho = RELATIVE_ERROR[exponential] + math.log(2) * (2.0**-17 + (bits + 2) * 2.0**-30)
+    allowed = rho * exact + 2.0 ** -(bits + 1)
+    ratio = float((np.abs(weights * 2.0**-bits - exact) / allowed).max())
+    assert ratio <= 1, f"worst error / bound = {ratio}"
+    assert 0 <= weights.min() <= weights.max() <= 2**bits
+    assert (np.diff(weights) <= 0).all()
+
+
+def test_more_octaves_tell_smaller_weights_from_zero_and_change_no_other() -> None:
+    usual = softmax_plan(logit_scale=0.01, score_bound=10**6, probability_bits=15)
+    wide = softmax_plan(logit_scale=0.01, score_bound=10**6, probability_bits=15, octaves=30)
+    assert (usual.octaves, wide.octaves) == (15, 30)
+    assert wide.max_difference > usual.max_difference
+    scores = np.arange(-5000, 1)
+    assert softmax_weights(scores, wide).tolist() == softmax_weights(scores, usual).tolist()
+    rare = np.array([1900])  # exp(-19), about 27 octaves down
+    assert weights_of_differences(rare, wide, 30).item() == round(math.exp(-19) * 2**30)
+    with pytest.raises(ValueError, match="octaves=30"):
+        weights_of_differences(rare, usual, 30)

@@ -1,0 +1,35 @@
+"""Every check there is, and running them: findings for a choice of claims.
+
+Owns the list of families; a further document brings a module of checks and is added here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from .attention import attention_checks
+from .bounds import bound_checks
+from .claim import Claim
+from .determinism import determinism_checks
+from .evidence import AttentionEvidence
+from .judging import Answer, Finding, judge, unjudged
+from .softmax_bounds import softmax_checks
+
+__all__ = ["all_checks", "check_claims"]
+
+
+def all_checks() -> Mapping[str, Callable[[], Answer]]:
+    """Checks by claim id. Nothing is computed before a check is called; runs are shared within this mapping."""
+    return {
+        **attention_checks(AttentionEvidence()),
+        **bound_checks(),
+        **softmax_checks(),
+        **determinism_checks(),
+    }
+
+
+def check_claims(claims: Sequence[Claim], checks: Mapping[str, Callable[[], Answer]]) -> Iterator[Finding]:
+    """The finding of each claim, in order, one at a time as they are done."""
+    for claim in claims:
+        check = checks.get(claim.id)
+        yield unjudged(claim) if check is None else judge(claim, check())
