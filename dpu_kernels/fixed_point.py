@@ -58,5 +58,5 @@ def int_sqrt(value: int) -> int:
 
 @dpu_function
 def times_q30(value: int, factor: int) -> int:
-    """value * factor / 2**30, halves rounded up, for |value| < 2**62 and 0 <= factor <= 2**30: the product has 92 bits."""
+    """value * factor / 2**30, halves rounded up, for 0 <= factor <= 2**30: products of up to 94 bits."""
     return (value >> 30) * factor + round_shift((value & Q30_FRACTION) * factor, 30)

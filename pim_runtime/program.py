@@ -39,8 +39,9 @@ Parameters = ParamSpec("Parameters")
 class DpuBinary:
     """A program linked for one machine and one number of tasklets.
 
-    `symbols` are the host-visible ones. The heaps are what the variables, stacks and caches leave. `wram_image` is written to WRAM from address 0 by a load; `mram_segments` are
-    (offset, bytes) of the initialised MRAM variables. `log_bytes` is 0 for a program without printf.
+    `symbols` are the host-visible ones. The heaps are what variables, stacks and caches leave. `wram_image` is written
+    to WRAM from address 0 by a load; `mram_segments` are (offset, bytes) of the initialised MRAM variables. `log_bytes`
+    is 0 for a program without printf.
     """
 
     name: str

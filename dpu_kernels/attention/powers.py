@@ -24,7 +24,7 @@ __all__ = ["power_of_two"]
 
 
 def power_of_two(exponential: Exponential, table: WramSymbol) -> DpuFunction:
-    """The function (t, u) -> 2**-u of a variant; `table` is the host variable `exp2_table`, which polynomials leave unread."""
+    """The function (t, u) -> 2**-u of a variant; `table` is the host variable `exp2_table`, unread by polynomials."""
 
     @dpu_function
     def interpolated(t: Tasklet, u: int) -> int:

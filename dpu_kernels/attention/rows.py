@@ -53,7 +53,7 @@ def clear(view: View) -> None:
 
 
 def dot_product(accumulator: IntegerType) -> DpuFunction:
-    """sum a[i] * b[i], wrapped to `accumulator`, which is at least as wide as a score: wrapping the sum again is enough."""
+    """sum a[i] * b[i], wrapped to `accumulator`: at least as wide as a score, to which the sum is wrapped again."""
 
     @dpu_function
     def dot(a: View, b: View) -> int:

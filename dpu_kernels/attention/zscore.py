@@ -1,4 +1,4 @@
-"""Norms "zscore" (K-5) and "zscore_linear" (M-4): scores with mean 0 and variance 1, or the sums from which they follow.
+"""Norms "zscore" (K-5) and "zscore_linear" (M-4): scores with mean 0 and variance 1, or sums that give the same.
 
 zscore: centre all scores, measure them on a scale that fits 64 bits, then weigh. With a head on several DPUs, the host
 merges the statistics of their first launch and gives the constants to a second one (M-5). zscore_linear: the scores

@@ -59,7 +59,9 @@ def read_statistics(outputs: RawOutputs, tokens: NDArray[np.int64]) -> ScoreStat
     )
 
 
-def read_answers(spec: AttentionSpec, outputs: RawOutputs, *, tokens: NDArray[np.int64], visible: NDArray[np.int64]) -> Answers:
+def read_answers(
+    spec: AttentionSpec, outputs: RawOutputs, *, tokens: NDArray[np.int64], visible: NDArray[np.int64]
+) -> Answers:
     """Records with leading axes [n, queries]. tokens [n]: that each context saw; visible [n]: with all its parts."""
     sums, found = outputs
     if spec.norm == "div_d":

@@ -1,4 +1,4 @@
-"""Attention of a fixed batch on DPUs: every request has the same number of tokens, K and V resident in MRAM (S0-1, S0-8).
+"""Attention of a fixed batch on DPUs: requests of equally many tokens, K and V resident in MRAM (S0-1, S0-8).
 
 One context per DPU, in the order of requests, KV heads and parts. A batch larger than the machine runs in waves, a
 smaller one can be split to fill it (`Partition`, `parts_to_fill`). Operands are integers already (`quantise`); what

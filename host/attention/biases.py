@@ -1,7 +1,7 @@
 """Tables of ALiBi biases as a DPU reads them: one ascending run of int64 for every position of the query (K-9).
 
-A part holds every `stride`-th token, so the distances of its tokens to the query differ by the stride. The table has one
-run per remainder of the distance, farthest distance first; a query's position decides where in which run to start.
+A part holds every `stride`-th token, so the distances of its tokens to the query differ by the stride. The table has
+one run per remainder of the distance, farthest first; a query's position decides where in which run to start.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class BiasTable:
 
         0 for a part that has no token before the position: it reads none.
         """
-        first = np.asarray(part) if self.stride > 1 else np.asarray(part) * self.partition.part_capacity(self.max_tokens)
+        first = (
+            np.asarray(part) if self.stride > 1 else np.asarray(part) * self.partition.part_capacity(self.max_tokens)
+        )
         distance = np.asarray(position, np.int64) - first
         steps, run = distance // self.stride, distance % self.stride
         return np.where(distance < 0, 0, 8 * (run * self.run_length + self.run_length - 1 - steps))

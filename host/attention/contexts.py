@@ -112,7 +112,9 @@ class Contexts:
         """A context's blocks are free again; its rows stay in memory, as on hardware."""
         self.pools[unit.dpu].give(self._blocks.pop(unit, []))
 
-    def write_rows(self, units: Sequence[Unit], first: Sequence[int], k: Sequence[Integers], v: Sequence[Integers]) -> None:
+    def write_rows(
+        self, units: Sequence[Unit], first: Sequence[int], k: Sequence[Integers], v: Sequence[Integers]
+    ) -> None:
         """Write rows k[i], v[i] [tokens, dim] of context units[i] from its own token first[i] on."""
         pieces: list[tuple[int, int, Bytes]] = []
         for unit, start, keys, values in zip(units, first, k, v, strict=True):

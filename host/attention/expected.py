@@ -48,7 +48,17 @@ def expected_answers(
     chosen = [own[(own >= first) & (own < end)] for own in locals_]
     skipped = [int((own < first).sum()) for own in locals_]
     heads = [
-        _head(spec, head, q[:, head], k[head // spec.queries], v[head // spec.queries], chosen, skipped, place, nr_tasklets)
+        _head(
+            spec,
+            head,
+            q[:, head],
+            k[head // spec.queries],
+            v[head // spec.queries],
+            chosen,
+            skipped,
+            place,
+            nr_tasklets,
+        )
         for head in range(spec.heads)
     ]
     axis = 2 if spec.norm != "zscore" else 1  # of the heads, behind parts and queries
@@ -73,7 +83,9 @@ def _head(
     if spec.norm == "zscore":
         if len(chosen) == 1:
             return attention_zscore(q, keys[0], values[0], bias=biases[0])
-        added = [np.zeros(len(own), np.int64) if bias is None else bias for own, bias in zip(chosen, biases, strict=True)]
+        added = [
+            np.zeros(len(own), np.int64) if bias is None else bias for own, bias in zip(chosen, biases, strict=True)
+        ]
         return attention_zscore_split(q, keys, values, bias=added)
     parts = []
     for own, key, value, bias, before in zip(chosen, keys, values, biases, skipped, strict=True):

@@ -30,9 +30,9 @@ CALL_SLOTS = {"dot": 0, "axpy": 1}  # argument moves of a called multiply
 LONG_ADD_SLOTS = 1  # a 64-bit add takes one slot more (timing-model 4.1, rule 6)
 ROW_SLOTS = {8: 30, 16: 30, 32: 48}  # calls, address, saves per vector (timing-model 10.2)
 MUL64_SLOTS = 129  # timing-model 3.2
-# Per score. div_d: from the 0.13-0.16 ms that the published tables leave for 4096 scores (timing-model 10.2). The others
-# are estimated: softmax (K-6) has one 64-bit and one 32-bit multiply, two loads and about 30 ALU slots, zscore (K-5) a
-# 64-bit multiply in each of two passes and about 20 ALU slots.
+# Per score. div_d: from the 0.13-0.16 ms that the published tables leave for 4096 scores (timing-model 10.2). Others
+# are estimated: softmax (K-6) has one 64-bit and one 32-bit multiply, two loads and about 30 ALU slots, zscore (K-5)
+# a 64-bit multiply in each of two passes and about 20 ALU slots.
 NORM_SLOTS: Mapping[Norm, int] = MappingProxyType(
     {"div_d": 12, "zscore": 2 * MUL64_SLOTS + 20, "zscore_linear": 0, "softmax": 170, "softmax_online": 170}
 )

@@ -1,9 +1,9 @@
 """Where attention keeps its data in the MRAM of a DPU, and how long a context fits (S0-2, S0-13, S0-14).
 
-From the MRAM heap on, as in the published program: Q, O, K rows, V rows. A DPU may hold several contexts: each in a slot
-of its own with room for the longest (contiguous), or in blocks of 16 tokens taken from a common pool, which a table per
-context lists (paged). Behind them scores and the workers' partial outputs, which the published program declares as
-variables, and ALiBi biases. Rows are padded to the DMA granularity of 8 bytes.
+From the MRAM heap on, as in the published program: Q, O, K rows, V rows. A DPU may hold several contexts: each in a
+slot of its own with room for the longest (contiguous), or in blocks of 16 tokens taken from a common pool, which a
+table per context lists (paged). Behind them scores and the workers' partial outputs, which the published program
+declares as variables, and ALiBi biases. Rows are padded to the DMA granularity of 8 bytes.
 """
 
 from __future__ import annotations
@@ -82,15 +82,14 @@ def plan_layout(
         several = f", {slots} such contexts per DPU" if slots > 1 else ""
         raise CapacityError(
             f"{spec.max_tokens} tokens of {spec.dim} {spec.dtype} elements on {partition.parts} DPUs{several} need "
-            f"{layout.end:,} bytes of MRAM, the heap has {heap_bytes:,}: the longest context that fits is {fits} tokens",
+            f"{layout.end:,} bytes of MRAM, the heap has {heap_bytes:,}: "
+            f"the longest context that fits is {fits} tokens",
             fits,
         )
     return layout
 
 
-def longest_context(
-    spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, heap_bytes: int
-) -> int:
+def longest_context(spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, heap_bytes: int) -> int:
     """Tokens of the longest context of which `slots` fit the MRAM heap of every DPU (S0-13); 0 if none does."""
     known, too_large = 0, heap_bytes // spec.storage.row_bytes(spec.dim) + 1
     while too_large - known > 1:

@@ -6,7 +6,7 @@ each. A wave is two launches where the parts of a split head need each other's s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,9 @@ class Runner:
             Argument.MERGE_SLOTS: self._slots.merged_row,
         }.items():
             rows[:, argument] = value
-        addresses = [contexts.addresses(Unit(*unit)) for unit in zip(calls.dpu.tolist(), calls.slot.tolist(), strict=True)]
+        addresses = [
+            contexts.addresses(Unit(*unit)) for unit in zip(calls.dpu.tolist(), calls.slot.tolist(), strict=True)
+        ]
         rows[calls.dpu[:, None], [Argument.K, Argument.V, Argument.TABLE]] = addresses
         rows[calls.dpu, Argument.FIRST], rows[calls.dpu, Argument.END] = calls.first, calls.end
         rows[calls.dpu, Argument.FRACTION_BITS] = z_bits(self._visible(calls))
@@ -206,5 +208,11 @@ class Runner:
 
 def _columns(constants: ZscoreConstants) -> NDArray[np.int64]:
     """Constants [...] as rows [..., columns] in the kernel's order."""
-    columns = dict(zip(ZscoreConstant, (constants.centre, constants.shift, constants.mean, constants.inverse, constants.final_shift), strict=True))
+    columns = dict(
+        zip(
+            ZscoreConstant,
+            (constants.centre, constants.shift, constants.mean, constants.inverse, constants.final_shift),
+            strict=True,
+        )
+    )
     return np.stack([columns[column] for column in ZscoreConstant], axis=-1)

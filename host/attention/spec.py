@@ -1,4 +1,4 @@
-"""What attention is computed: heads, operands, norm, masks and biases. The same record serves every place where it runs.
+"""What attention is computed: heads, operands, norm, masks and biases. One record for every place where it runs.
 
 Owns the checks that need no machine; what a DPU has room for is `layout`'s business.
 """
@@ -73,7 +73,9 @@ class AttentionSpec:
                 f"{' and ALiBi' if self.alibi_slopes else ''}: give one per head, or one for all"
             )
         if len(self.alibi_slopes) not in (0, self.heads):
-            raise ValueError(f"{len(self.alibi_slopes)} ALiBi slopes for {self.heads} query heads: one per head, or none")
+            raise ValueError(
+                f"{len(self.alibi_slopes)} ALiBi slopes for {self.heads} query heads: one per head, or none"
+            )
         check_ranges(
             dtype=self.dtype,
             norm=self.norm,

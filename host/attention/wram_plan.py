@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from dpu_kernels.attention import (
     ALIGNMENT,
     GROUP,
-    STATE_LENGTH,
-    Norm,
     notes_length,
     output_kind,
     padded,
@@ -48,13 +46,22 @@ def plan_wram(spec: AttentionSpec, *, nr_tasklets: int, heap_bytes: int) -> Wram
     Raises CapacityError when rows or groups of scores exceed a DMA, or not even the narrowest columns fit.
     """
     kind, score = spec.storage.kind, score_kind(spec.storage.kind, spec.acc)
-    row_bytes, group_bytes = padded(spec.dim * kind.itemsize), summed_rows(spec.norm, spec.queries) * GROUP * score.itemsize
-    for what, nbytes in ((f"rows of {spec.dim} {kind} elements", row_bytes), (f"scores of {spec.queries} queries", group_bytes)):
+    row_bytes, group_bytes = (
+        padded(spec.dim * kind.itemsize),
+        summed_rows(spec.norm, spec.queries) * GROUP * score.itemsize,
+    )
+    for what, nbytes in (
+        (f"rows of {spec.dim} {kind} elements", row_bytes),
+        (f"scores of {spec.queries} queries", group_bytes),
+    ):
         if nbytes > MAX_DMA_BYTES:
             raise CapacityError(f"{what} need {nbytes} bytes, a DMA moves {MAX_DMA_BYTES}", 0)
     plans = [_plan(spec, columns) for columns in _choices(spec)]
     for plan in plans:
-        if plan.columns * output_kind(kind, spec.acc).itemsize <= MAX_DMA_BYTES and _needed(spec, plan, nr_tasklets) < heap_bytes:
+        if (
+            plan.columns * output_kind(kind, spec.acc).itemsize <= MAX_DMA_BYTES
+            and _needed(spec, plan, nr_tasklets) < heap_bytes
+        ):
             return plan
     raise CapacityError(
         f"{spec.queries} queries of {spec.dim} {spec.dtype} elements with norm {spec.norm!r} need "

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from host.attention import zscore
 from host.attention.zscore_bounds import linear_bound, zscore_bound, zscore_weight_error
-from host.attention.zscore_error import weight_error
 
 pytestmark = pytest.mark.quick
 
@@ -55,10 +54,16 @@ def test_values_with_the_signs_of_the_errors_come_close_to_the_bound() -> None:
     assert 0.4 * bound <= (errors @ v) <= bound
 
 
-def test_weight_error_of_all_tokens_is_the_proven_one() -> None:
-    for tokens, bits in ((1, 14), (5, 14), (4096, 9)):
-        ours = zscore_weight_error(tokens, fraction_bits=bits, score_bound=2**20)
-        assert ours == pytest.approx(weight_error(tokens, 2**20), rel=1e-12)
+def test_what_was_specified_holds_for_small_scores() -> None:
+    """k <= 2**-16 while no deviation has to be shifted right: 24 bits at 4096 tokens, more at fewer."""
+    for tokens in range(1, 4097):
+        assert zscore_weight_error(tokens, fraction_bits=14, score_bound=2**22) - 2.0**-15 <= 2.0**-16
+
+
+@pytest.mark.parametrize(("tokens", "score_bound"), [(0, 1), (2**19 + 1, 1), (1, -1)])
+def test_sizes_without_a_proof_are_refused(tokens: int, score_bound: int) -> None:
+    with pytest.raises(ValueError, match="proof covers"):
+        zscore_weight_error(tokens, fraction_bits=9, score_bound=score_bound)
 
 
 def test_linear_bound_is_a_few_units_in_the_last_place() -> None:
