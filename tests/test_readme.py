@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from host.attention.attention_set import AttentionSet
+from host.attention.spec import AttentionSpec
 from pim_runtime import DpuFaultError
+from pim_runtime.cli.attention import DTYPES, NORMS
 from pim_runtime.cli.main import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -17,6 +21,8 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S)
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
 TOUR, C_NAMES = PROGRAMS
 TEXTS = [text for language, text in BLOCKS if language == "text"]
+COMMANDS = [text for language, text in BLOCKS if language == "console" and text.startswith("$ pim ")]
+RUNS_OF_THE_SAMPLE = re.findall(r"^\| `(--\w+ \w+)` \|(?:.* \|)? (\S+) \| (\S+) \| (\S+) \|$", README, re.M)
 MEASURED = re.compile(r"^.*measured here.*$", re.M)
 
 
@@ -53,27 +59,56 @@ def test_the_broken_tour_reports_what_the_readme_says(tmp_path):
     assert f"{fault.value}\n" == TEXTS[1]
 
 
-def test_pim_attention_prints_what_the_readme_says(capsys):
-    """All but the wall-clock times, which are another computer's."""
-    command, shown = next(text for _, text in BLOCKS if text.startswith("$ pim attention")).split("\n", 1)
-    assert main(command.removeprefix("$ pim ").split()) == 0
-    assert without_measurements(capsys.readouterr().out) == without_measurements(shown)
+@pytest.mark.parametrize("block", COMMANDS, ids=[block.split("\n")[0] for block in COMMANDS])
+def test_commands_print_what_the_readme_says(capsys, block):
+    """All but the wall-clock times, which are another computer's. Lines of dots stand for what is left out."""
+    command, shown = block.split("\n", 1)
+    assert main(shlex.split(command.removeprefix("$ pim "))) == 0
+    printed = without_measurements(capsys.readouterr().out)
+    excerpts = re.split(r"^\.\.\.$", shown, flags=re.M)
+    if len(excerpts) == 1:
+        assert printed == without_measurements(shown)
+    place = 0
+    for excerpt in map(without_measurements, excerpts):
+        assert excerpt in printed[place:]
+        place = printed.index(excerpt, place) + len(excerpt)
 
 
 def without_measurements(text):
     """Lines of measured values without the values; runs of spaces folded, since columns are as wide as values."""
     masked = MEASURED.sub(lambda line: re.sub(r" [\d.e+-]+ ", " # ", line[0], count=1), text)
-    return re.sub(r" +", " ", masked).strip()
+    return "\n".join(line.strip() for line in re.sub(r" +", " ", masked).strip().splitlines())
+
+
+@pytest.mark.parametrize(("options", "mean", "worst", "step_us"), RUNS_OF_THE_SAMPLE, ids=lambda cell: cell)
+def test_errors_and_times_of_the_sample(tmp_path, options, mean, worst, step_us):
+    file = tmp_path / "report.json"
+    assert main(["attention", *options.split(), "--json", str(file)]) == 0
+    sections = {section["title"]: section for section in json.loads(file.read_text())["sections"]}
+    same_integers, *unquantised = sections["Accuracy"]["tables"][0]["rows"]
+    error = unquantised[0] if options.startswith("--dtype") else same_integers
+    for stated, found in ((mean, error[1]), (worst, error[2])):
+        assert found < float(stated[1:]) if stated.startswith("<") else stated == f"{found:.2g}"
+    assert step_us == f"{sections['Time on hardware']['tables'][0]['rows'][-1][1]:,.0f}"
+
+
+@pytest.mark.quick
+def test_all_tables_of_runs_are_found():
+    assert [options for options, *_ in RUNS_OF_THE_SAMPLE] == [
+        *(f"--norm {norm}" for norm in NORMS),
+        *(f"--dtype {dtype}" for dtype in DTYPES),
+    ]
 
 
 @pytest.mark.parametrize(("column", "dtype"), [(1, "int32"), (2, "int16"), (3, "int8")])
 def test_published_attention_cells(column, dtype):
     row = next(line for line in README.splitlines() if line.startswith("| modelled |"))
     stated = int(row.split("|")[column + 1].strip().replace(",", ""))
-    shape = (1, 64, 4096, 128)
-    arguments = {"batch": 1, "heads": 64, "dim": 128, "max_tokens": 4096, "dtype": dtype, "operand_max": 1}
-    with AttentionSet(**arguments, norm="div_d", acc="wrap") as attention:
-        ones = np.broadcast_to(np.ones((), dtype), shape)
+    spec = AttentionSpec(
+        heads=64, kv_heads=64, dim=128, max_tokens=4096, dtype=dtype, norm="div_d", acc="wrap", q_max=1, kv_max=1
+    )
+    with AttentionSet(spec, batch=1) as attention:
+        ones = np.broadcast_to(np.ones((), dtype), (1, 64, 4096, 128))
         attention.load_kv(ones, ones)
         before = attention.timeline.now_ps
         attention.decode(np.ones((1, 64, 128), dtype))

@@ -237,12 +237,12 @@ def merger(arguments: WramSymbol, factor_of: DpuFunction) -> DpuFunction:
                         factor = factor_of(t, i, highest - top)
                         weight_sum = times_q30(weight_sum, factor)
                         rescale(total, factor)
-                        rescales += 1
+                        rescales += factor < ONE
                     if highest > state[OnlineState.MAXIMUM]:
                         factor = factor_of(t, i, highest - state[OnlineState.MAXIMUM])
                         part_sum = times_q30(part_sum, factor)
                         rescale(part, factor)
-                        part_rescales += 1
+                        part_rescales += factor < ONE
                     top = highest
                     weight_sum += part_sum
                     rescales = max(rescales, part_rescales)

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from pim_runtime import DpuSet, EngineOptions, Machine, default_machine
 from pim_runtime.timeline import Timeline
 
-from .answers import Answers, merge_parts, rearrange
+from .answers import Answers, merge_parts
 from .contexts import Contexts, Unit
 from .instruction_counts import state_slots
 from .layout import Paging
 from .masks import visible
 from .partition import Partition
-from .runner import Calls, Runner, waves
+from .runner import Calls, Runner, by_part, waves
 from .spec import AttentionSpec
 from .wram_plan import CapacityError
 
@@ -163,26 +163,12 @@ class AttentionSet:
         if self.nr_waves == 1:
             self._runner.launch(self._calls)
             return
-        self._answers = []
-        for wave in self._waves:
-            calls = self._calls.take(wave)
-            self._runner.push_arguments(calls)
-            self._runner.push_queries(calls, self._queries[wave])
-            self._runner.launch(calls)
-            self._answers.append(self._runner.pull(calls))
+        self._answers = self._runner.run(self._calls, self._queries, self._waves)
 
     def pull_parts(self) -> Answers:
         """The answers of every part: the record's arrays are [parts, batch, heads, ...]."""
         answers = self._answers or [self._runner.pull(self._calls)]
-        order = np.argsort(np.concatenate(self._waves))
-        spec, parts = self.spec, self.partition.parts
-
-        def arrange(*pieces: NDArray[Any]) -> NDArray[Any]:
-            units = np.concatenate(pieces)[order]
-            by_part = np.moveaxis(units.reshape(self.batch, spec.kv_heads, parts, *units.shape[1:]), 2, 0)
-            return by_part.reshape(parts, self.batch, spec.heads, *units.shape[2:])
-
-        return rearrange(answers, arrange)
+        return by_part(self.spec, answers, self._waves, self.partition.parts)
 
     def pull_o(self) -> Answers:
         """The outputs [batch, heads, dim]: integers for norm "div_d", else the record of the norm (`sums`)."""

@@ -28,6 +28,7 @@ __all__ = [
     "perturbation_bound",
     "pruning_bound",
     "quantised_attention_bound",
+    "real_softmax_bound",
     "requantisation_bound",
     "rescaled_softmax_error",
     "softmax_bound",
@@ -228,12 +229,31 @@ def quantised_attention_bound(
     R_v' is the range of the *quantised* values in both lines, so the bound needs no real tensor. The first two together
     cannot exceed s_v R_v', because O/l and o(x*, v') are averages of the same v'.
     """
-    logit_scale = q.scale * k.scale * scale
-    epsilon = logit_error(q.values, k.values[..., None, :, :], logit_scale=logit_scale)
-    epsilon = epsilon + align_scale(bias_error, epsilon.ndim)
     kernel = softmax_error(v.values.shape[-2], weight_sum, probability_bits, exponential).range_share
-    share = np.minimum(1.0, np.tanh(epsilon / 2) + kernel)
-    bound: NDArray[np.float64] = _value_range(v.values)[..., None, :] * share[..., None] + _HALF_STEP
+    spread = _value_range(v.values)[..., None, :]
+    bound = real_softmax_bound(q, k, v, scale=scale, kernel=spread * kernel[..., None], bias_error=bias_error)
+    return np.minimum(bound, (spread + _HALF_STEP) * align_scale(v.scale, bound.ndim))
+
+
+def real_softmax_bound(
+    q: Quantised,
+    k: Quantised,
+    v: Quantised,
+    *,
+    scale: float,
+    kernel: ArrayLike,
+    bias_error: ArrayLike = 0.0,
+) -> NDArray[np.float64]:
+    """Bound of |v_scale o' - softmax(scale q.k + bias) v| for any integer softmax o', split or online ones too.
+
+    kernel [..., queries, dim]: bound of |o' - o(x, v')| in units of the integer values, such as `certificates` gives.
+    Otherwise as `quantised_attention_bound`, whose first line it replaces; tokens that a mask hides from the query may
+    be among k and v: the bounds of the other two lines never shrink with more tokens.
+    """
+    epsilon = logit_error(q.values, k.values[..., None, :, :], logit_scale=q.scale * k.scale * scale)
+    epsilon = epsilon + align_scale(bias_error, epsilon.ndim)
+    moved = _value_range(v.values)[..., None, :] * np.tanh(epsilon / 2)[..., None]
+    bound: NDArray[np.float64] = np.asarray(kernel, dtype=np.float64) + moved + _HALF_STEP
     return bound * align_scale(v.scale, bound.ndim)
 
 

@@ -18,10 +18,10 @@ from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, default_mach
 from pim_runtime.symbols import HEAP_NAME
 
 from .biases import BiasTable
-from .blocks import BlockPool
 from .layout import Paging, default_slots, plan_layout
 from .operands import pack_rows
 from .partition import Partition
+from .pools import Pool
 from .spec import AttentionSpec
 from .wram_plan import plan_wram
 
@@ -66,7 +66,8 @@ class Contexts:
         binary = _program(spec, 0).build(machine.hardware, nr_tasklets=nr_tasklets)
         self.wram = plan_wram(spec, nr_tasklets=nr_tasklets, heap_bytes=binary.wram_heap_bytes)
         heap_bytes = binary.mram_heap_bytes
-        slots = slots or default_slots(spec, partition, paging=paging, heap_bytes=heap_bytes)
+        if slots is None:
+            slots = default_slots(spec, partition, paging=paging, heap_bytes=heap_bytes)
         self.layout = plan_layout(spec, partition, paging=paging, slots=slots, heap_bytes=heap_bytes)
         usual = spec.queries == 1 and self.wram.columns == spec.dim and spec.dim in USUAL_DIMS
         self.heap_address = binary.symbols[HEAP_NAME].address
@@ -78,35 +79,39 @@ class Contexts:
         except BaseException:
             self.dpus.free()
             raise
-        self.pools = [BlockPool(self.layout.nr_blocks) for _ in range(nr_dpus)]
+        self.pools = [Pool(self.layout.nr_blocks) for _ in range(nr_dpus)]
         self._blocks: dict[Unit, list[int]] = {}
 
     def blocks_of(self, unit: Unit) -> Sequence[int]:
         """The blocks of a context, in token order; none when contiguous."""
         return self._blocks.get(unit, ())
 
+    def blocks_for(self, tokens: int) -> int:
+        """Blocks that a context of so many tokens takes; 0 when contiguous."""
+        return -(-tokens // BLOCK_TOKENS) if self.paging == "paged" else 0
+
     def missing_blocks(self, unit: Unit, tokens: int) -> int:
         """Blocks that a context lacks to hold `tokens`; 0 when contiguous."""
-        if self.paging == "contiguous":
-            return 0
-        return max(0, -(-tokens // BLOCK_TOKENS) - len(self.blocks_of(unit)))
+        return max(0, self.blocks_for(tokens) - len(self.blocks_of(unit)))
 
     def reserve(self, tokens: dict[Unit, int]) -> None:
         """Give contexts the blocks that they need for so many tokens, and tell the DPUs.
 
-        Raises ValueError when a pool has too few: see `missing_blocks`.
+        Raises ValueError when a pool has too few: see `missing_blocks`. No context has changed when it fails.
         """
-        entries: list[tuple[Unit, int, Bytes]] = []
-        for unit, count in tokens.items():
-            missing = self.missing_blocks(unit, count)
-            if missing:
-                known = self._blocks.setdefault(unit, [])
-                taken = self.pools[unit.dpu].take(missing)
-                start = self.heap_address + self.layout.kv
-                table = np.array([start + block * self.layout.block_bytes for block in taken], np.int64)
-                entries.append((unit, self._table(unit) + 8 * len(known), table.view(np.uint8)))
-                known.extend(taken)
-        self._push((unit.dpu, offset, data) for unit, offset, data in entries)
+        taken: dict[Unit, list[int]] = {}
+        try:
+            for unit, count in tokens.items():
+                missing = self.missing_blocks(unit, count)
+                if missing:
+                    taken[unit] = self.pools[unit.dpu].take(missing)
+            self._push((unit.dpu, self._table_end(unit), self._entries(blocks)) for unit, blocks in taken.items())
+        except BaseException:
+            for unit, blocks in taken.items():
+                self.pools[unit.dpu].give(blocks)
+            raise
+        for unit, blocks in taken.items():
+            self._blocks.setdefault(unit, []).extend(blocks)
 
     def release(self, unit: Unit) -> None:
         """A context's blocks are free again; its rows stay in memory, as on hardware."""
@@ -148,6 +153,15 @@ class Contexts:
 
     def _table(self, unit: Unit) -> int:
         return self.layout.tables + unit.slot * self.layout.table_bytes
+
+    def _table_end(self, unit: Unit) -> int:
+        """Where the next entry of a block table goes."""
+        return self._table(unit) + 8 * len(self.blocks_of(unit))
+
+    def _entries(self, blocks: list[int]) -> Bytes:
+        """Block table entries: where the blocks start."""
+        start = self.heap_address + self.layout.kv
+        return np.array([start + block * self.layout.block_bytes for block in blocks], np.int64).view(np.uint8)
 
     def _biases(self, kv_head: int, distances: NDArray[np.int64]) -> Bytes:
         g = self.spec.queries

@@ -90,4 +90,3 @@ def run_workload(
             fill_seconds=filled - loaded,
             decode_seconds=time.perf_counter() - filled,
         )
-

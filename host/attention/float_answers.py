@@ -24,9 +24,7 @@ Floats = NDArray[np.float64]
 Answers = Integers | SoftmaxSums | OnlineSums | ZscoreSums | LinearSums
 
 
-def float_answers(
-    spec: AttentionSpec, q: Integers, k: Integers, v: Integers, *, position: int | None = None
-) -> Floats:
+def float_answers(spec: AttentionSpec, q: Integers, k: Integers, v: Integers, *, position: int | None = None) -> Floats:
     """Outputs [n, heads, dim] to queries q [n, heads, dim], in units of the integer values; as `expected_answers`."""
     tokens = k.shape[1]
     place = tokens - 1 if position is None else position
@@ -35,7 +33,9 @@ def float_answers(
     outputs = np.empty((*q.shape[:2], spec.dim))
     for head in range(spec.heads):
         keys, values = (rows[head // spec.queries, first:end] for rows in (k, v))
-        scores = exact_scores(q[:, head], keys[None], values[None], norm=spec.norm, bias=spec.biases(head, place - seen))
+        scores = exact_scores(
+            q[:, head], keys[None], values[None], norm=spec.norm, bias=spec.biases(head, place - seen)
+        )
         if spec.is_softmax:
             outputs[:, head] = float_softmax(scores, values, logit_scale=spec.logit_scale(head))
         elif spec.norm == "div_d":
@@ -64,7 +64,7 @@ def arithmetic_of(spec: AttentionSpec, partition: Partition, nr_tasklets: int) -
 
 
 def bound_of(spec: AttentionSpec, answers: Answers, values: ValueStatistics, arithmetic: Arithmetic) -> Floats:
-    """The certificate of answers [..., heads, dim]; `values` of the KV heads, [..., kv_heads, dim] (B-1 to B-4, K-8)."""
+    """Certificate of answers [..., heads, dim]; `values` of the KV heads, [..., kv_heads, dim] (B-1 to B-4, K-8)."""
     by_head = values.for_query_heads(spec.queries)
     if isinstance(answers, np.ndarray):
         return div_d_certificate(by_head, dim=spec.dim)

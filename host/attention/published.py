@@ -40,7 +40,7 @@ class PublishedTable:
     """One decode step of attention over `tokens` tokens of `heads` heads of `dim` elements, by row and batch.
 
     cells: microseconds, [dtype][row][batch]; rows are "upmem" and the CPU's, such as "cpu_8_threads".
-    errors: what is wrong with the table or its text, by id E0-n.
+    errors: ids E0-n of what is wrong with the table or its text; the registry of claims explains them.
     """
 
     source: str
@@ -49,7 +49,7 @@ class PublishedTable:
     dim: int
     batches: tuple[int, ...]
     cells: Mapping[str, Mapping[str, Mapping[int, int]]]
-    errors: Mapping[str, str]
+    errors: tuple[str, ...]
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def pim_attention() -> PublishedTable:
         dim=content["dim"],
         batches=batches,
         cells=MappingProxyType(cells),
-        errors=MappingProxyType(content["errors"]),
+        errors=tuple(content["errors"]),
     )
 
 

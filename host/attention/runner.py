@@ -6,6 +6,7 @@ each. A wave is two launches where the parts of a split head need each other's s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from dpu_kernels.attention import MAX_QUERIES, Argument, SoftmaxConstant, Stage, ZscoreConstant, summed_rows
 from pim_runtime.symbols import HEAP_NAME
 
-from .answers import Answers, RawOutputs, read_answers, read_outputs, read_statistics
+from .answers import Answers, RawOutputs, read_answers, read_outputs, read_statistics, rearrange
 from .biases import BiasTable
 from .contexts import Contexts, Unit
 from .instruction_counts import StatedSlots
+from .spec import AttentionSpec
 from .zscore import ScoreStatistics, ZscoreConstants, constants_from_statistics, z_bits
 
-__all__ = ["Calls", "Runner", "waves"]
+__all__ = ["Calls", "Runner", "by_part", "waves"]
 
 Integers = NDArray[np.signedinteger[Any]]
 Indices = NDArray[np.int64]
@@ -69,6 +71,20 @@ def waves(calls: Calls, parts: int) -> list[NDArray[np.intp]]:
         busy[wave].update(dpus)
         result[wave].extend(range(head * parts, (head + 1) * parts))
     return [np.array(wave, np.intp) for wave in result]
+
+
+def by_part(
+    spec: AttentionSpec, answers: Sequence[Answers], in_waves: Sequence[NDArray[np.intp]], parts: int
+) -> Answers:
+    """Answers of waves as one record [parts, requests, heads, ...], of calls that are by request, KV head and part."""
+    order = np.argsort(np.concatenate(in_waves))
+
+    def arrange(*pieces: NDArray[Any]) -> NDArray[Any]:
+        calls = np.concatenate(pieces)[order]
+        heads = np.moveaxis(calls.reshape(-1, spec.kv_heads, parts, *calls.shape[1:]), 2, 0)
+        return heads.reshape(parts, -1, spec.heads, *calls.shape[2:])
+
+    return rearrange(answers, arrange)
 
 
 class Runner:
@@ -136,16 +152,22 @@ class Runner:
 
     def launch(self, calls: Calls) -> None:
         """Run the calls of one wave, whose arguments and queries are there."""
-        if not self._in_two_launches:
-            self._run()
-            return
-        self._run()
-        parts = self._contexts.partition.parts
-        statistics = read_statistics(self._pull(calls), calls.tokens)
-        by_head = ScoreStatistics(*(np.stack([part[i::parts] for i in range(parts)]) for part in statistics))
-        constants = constants_from_statistics(by_head)
-        self._push_constants(calls, _columns(constants).repeat(parts, axis=0))
-        self._run()
+        try:
+            self._launch(calls)
+        except BaseException:
+            self._pushed.clear()  # who knows in which stage the DPUs stopped
+            raise
+
+    def run(self, calls: Calls, q: Integers, in_waves: Sequence[NDArray[np.intp]]) -> list[Answers]:
+        """Arguments, queries q [n, queries, dim], launch and outputs of one wave after the other; see `by_part`."""
+        answers = []
+        for wave in in_waves:
+            chosen = calls.take(wave)
+            self.push_arguments(chosen)
+            self.push_queries(chosen, q[wave])
+            self.launch(chosen)
+            answers.append(self.pull(chosen))
+        return answers
 
     def pull(self, calls: Calls) -> Answers:
         """The answers of the calls of the last wave, leading axes [n, queries]."""
@@ -156,12 +178,16 @@ class Runner:
     def _in_two_launches(self) -> bool:
         return self._contexts.spec.norm == "zscore" and self._contexts.partition.parts > 1
 
-    def _run(self) -> None:
-        try:
-            self._contexts.dpus.exec()
-        except BaseException:
-            self._pushed.clear()  # who knows in which stage the DPUs stopped
-            raise
+    def _launch(self, calls: Calls) -> None:
+        dpus = self._contexts.dpus
+        dpus.exec()
+        if self._in_two_launches:
+            parts = self._contexts.partition.parts
+            statistics = read_statistics(self._pull(calls), calls.tokens)
+            by_head = ScoreStatistics(*(np.stack([part[i::parts] for i in range(parts)]) for part in statistics))
+            constants = constants_from_statistics(by_head)
+            self._push_constants(calls, _columns(constants).repeat(parts, axis=0))
+            dpus.exec()
 
     def _pull(self, calls: Calls) -> RawOutputs:
         contexts = self._contexts
@@ -202,6 +228,7 @@ class Runner:
     def _push(self, symbol: str, rows: NDArray[np.int64]) -> None:
         known = self._pushed.get(symbol)
         if known is None or not np.array_equal(known, rows):
+            self._pushed.pop(symbol, None)  # a transfer that fails may have reached some DPUs
             self._contexts.dpus.copy(symbol, rows)
             self._pushed[symbol] = rows
 

@@ -22,7 +22,10 @@ __all__ = ["IntegerOperands", "RealOperands", "load_operands", "random_integers"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RealOperands:
-    """Real operands of attention heads: float64 q [heads, queries, dim], k and v [heads, tokens, dim]."""
+    """Real operands of attention heads: float64 q [heads, queries, dim], k and v [kv_heads, tokens, dim].
+
+    Query head h belongs to KV head h // (heads / kv_heads).
+    """
 
     q: NDArray[np.float64]
     k: NDArray[np.float64]
@@ -39,7 +42,9 @@ class IntegerOperands:
 
 
 def load_operands(path: str | Path) -> RealOperands:
-    """Read `q` [..., queries, dim], `k` and `v` [..., tokens, dim] from an .npz file; leading axes join as heads.
+    """Read `q` [..., heads, queries, dim], `k` and `v` [..., kv_heads, tokens, dim] from an .npz file.
+
+    Leading axes, such as layers, join the heads and must be the same in all three; heads are a multiple of kv_heads.
 
     Raises FileNotFoundError, or ValueError that names the array and what is wrong with it: missing, not floating point,
     shapes that do not match, empty, NaN or infinity.
@@ -96,11 +101,12 @@ def _read(file: IO[bytes], *, name: str) -> RealOperands:
             "write it with numpy.savez(path, q=q, k=k, v=v)."
         )
     q, k, v = (_heads(arrays[key], where=f"{key} in {name}") for key in ("q", "k", "v"))
-    if k.shape != v.shape or q.shape[0] != k.shape[0] or q.shape[2] != k.shape[2]:
+    if k.shape != v.shape or q.shape[-1] != k.shape[-1] or q.shape[:-3] != k.shape[:-3] or q.shape[-3] % k.shape[-3]:
         raise ValueError(
-            f"{name}: q, k and v have shapes {q.shape}, {k.shape} and {v.shape} as [heads, rows, dim]. "
-            "Heads and dim must be the same in all three, tokens in k and v."
+            f"{name}: q, k and v have shapes {q.shape}, {k.shape} and {v.shape} as [..., heads, rows, dim]. "
+            "Dim must be the same in all three, heads and tokens in k and v; heads of q are a multiple of those."
         )
+    q, k, v = (array.reshape(-1, *array.shape[-2:]) for array in (q, k, v))
     return RealOperands(q=q, k=k, v=v)
 
 
@@ -111,4 +117,4 @@ def _heads(array: NDArray[np.generic], *, where: str) -> NDArray[np.float64]:
         raise ValueError(f"{where} is {array.dtype}: it must be floating point, before quantisation.")
     if not np.isfinite(array).all():
         raise ValueError(f"{where} contains NaN or infinity.")
-    return array.astype(np.float64).reshape(-1, *array.shape[-2:])
+    return array.astype(np.float64).reshape((1,) * (3 - array.ndim) + array.shape)

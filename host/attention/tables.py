@@ -15,22 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dpu_kernels.attention import DTypeName
 from pim_runtime import EngineOptions, Machine
 
 from .attention_set import parts_to_fill
 from .cpu_attention import cpu_div_d
 from .experiment import run_workload
+from .operands import operand_type
+from .partition import Partition
 from .published import pim_attention
 from .reference import attention_div_d
-from .partition import Partition
 from .workload import Method, Workload, synthetic_workload
 
 __all__ = ["ComparedCell", "Execution", "compare", "local_thread_counts", "published_workload"]
 
 PS_PER_US = 1_000_000
 MEASURED_RUNS = 3
-PUBLISHED_DPUS = 1024  # batch 32 of 32 heads, the largest published
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -40,7 +39,8 @@ class ComparedCell:
     """One dtype and batch.
 
     modelled_us: push, run and pull of a step on the emulated DPUs, one head each as published.
-    filled_us: the same with every head split over as many DPUs as the published machine has for it. local_us: microseconds on this computer, by threads.
+    filled_us: the same with every head split by tokens over as many DPUs as there are for it (S0-8).
+    local_us: microseconds on this computer, by threads.
     outputs: elements that were compared with the integer reference, those of the DPUs and of each CPU run.
     different: how many of them differ.
     """
@@ -62,19 +62,23 @@ class ComparedCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """Where a cell is produced: the emulated DPUs, and threads of this computer (none: it is not measured)."""
+    """Where a cell is produced: the emulated DPUs, and threads of this computer (none: it is not measured).
+
+    filled_dpus: how many DPUs there are to split heads over.
+    """
 
     machine: Machine
+    filled_dpus: int
     options: EngineOptions
     nr_tasklets: int
     thread_counts: Sequence[int]
 
 
-def published_workload(dtype: DTypeName, batch: int) -> Workload:
+def published_workload(dtype: str, batch: int) -> Workload:
     """All ones at the published shape. Raises ValueError for what does not fit this computer's memory."""
     table = pim_attention()
     return synthetic_workload(
-        Method(dtype=dtype, norm="div_d", acc="wrap"),
+        Method(dtype=operand_type(dtype).name, norm="div_d", acc="wrap"),
         batch=batch,
         heads=table.heads,
         tokens=table.tokens,
@@ -95,7 +99,7 @@ def compare(
     for batch in batches:
         part = replace(workload, queries=workload.queries[:, :batch], k=workload.k[:batch], v=workload.v[:batch])
         modelled_us, nr_dpus, dpu_outputs = _modelled(part, execution, Partition())
-        parts = parts_to_fill(part.spec, batch=batch, nr_dpus=PUBLISHED_DPUS)
+        parts = parts_to_fill(part.spec, batch=batch, nr_dpus=execution.filled_dpus)
         filled_us, filled_dpus, filled_outputs = _modelled(part, execution, Partition(parts))
         advance(1)
         outputs, local_us = [dpu_outputs, filled_outputs], {}

@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .answers import Answers, rearrange
-from .bounds import quantised_attention_bound
+from .bounds import alibi_logit_error, real_softmax_bound
 from .expected import expected_answers
 from .experiment import Outcome
 from .float_answers import arithmetic_of, bound_of, float_answers, real_outputs
-from .output import relative_l2, softmax_to_real
+from .masks import visible
+from .output import relative_l2
 from .quantise import Quantised
-from .reference import float_attention
-from .sums import SoftmaxSums
+from .reference import float_softmax
+from .spec import AttentionSpec
 from .value_statistics import ValueStatistics
-from .workload import Workload
+from .workload import Origin, Workload
 
 __all__ = ["Agreement", "Verification", "nr_contexts", "verify"]
 
@@ -42,7 +43,7 @@ class Verification:
     """compared, different: output elements (and what stands behind them, such as weight sums) against the integers.
 
     kernel: against float64 on the same integers; None for wrapping arithmetic, which float64 does not approximate.
-    real: against float64 on the unquantised tensors; None where there are none or no bound is proven.
+    real: against float64 on the unquantised tensors; None where there are none, or the norm is no softmax.
     """
 
     compared: int
@@ -67,19 +68,20 @@ def verify(workload: Workload, outcome: Outcome, *, advance: Callable[[int], Non
     kernel: list[tuple[float, float]] = []
     real: list[tuple[float, float]] = []
     spec = workload.spec
+    arithmetic = arithmetic_of(spec, outcome.partition, outcome.nr_tasklets)
     for context in _contexts(workload, outcome):
         q, k, v = context.q, context.k, context.v
-        expected = expected_answers(
-            spec, q, k, v, partition=outcome.partition, nr_tasklets=outcome.nr_tasklets
-        )
+        expected = expected_answers(spec, q, k, v, partition=outcome.partition, nr_tasklets=outcome.nr_tasklets)
         for ours, theirs in zip(_arrays(context.answers), _arrays(expected), strict=True):
             different, compared = different + int((ours != theirs).sum()), compared + ours.size
         if spec.acc == "wide":
-            arithmetic = arithmetic_of(spec, outcome.partition, outcome.nr_tasklets)
-            bound = bound_of(spec, context.answers, ValueStatistics.of(v), arithmetic)
-            kernel += _compare(real_outputs(context.answers), float_answers(spec, q, k, v), bound)
-        if workload.origin is not None and isinstance(context.answers, SoftmaxSums) and _has_real_bound(workload, outcome):
-            real += _real_agreement(workload, context)
+            outputs, certificate = (
+                real_outputs(context.answers),
+                bound_of(spec, context.answers, ValueStatistics.of(v), arithmetic),
+            )
+            kernel += _compare(outputs, float_answers(spec, q, k, v), certificate)
+            if workload.origin is not None and spec.is_softmax:
+                real += _real_agreement(spec, workload.origin, outputs, certificate)
         advance(1)
     return Verification(compared=compared, different=different, kernel=_agreement(kernel), real=_agreement(real))
 
@@ -98,9 +100,7 @@ def _contexts(workload: Workload, outcome: Outcome) -> Iterator[_Context]:
             return part.reshape(-1, *part.shape[2:])[:positions]
 
         queries = workload.queries.reshape(-1, spec.heads, spec.dim)[:positions]
-        yield _Context(
-            q=queries, k=workload.k[0], v=workload.v[0], answers=rearrange([outcome.outputs], in_order)
-        )
+        yield _Context(q=queries, k=workload.k[0], v=workload.v[0], answers=rearrange([outcome.outputs], in_order))
         return
     for request in range(workload.batch):
         answers = rearrange([outcome.outputs], itemgetter((slice(None), request)))
@@ -111,35 +111,38 @@ def _arrays(answers: Answers) -> tuple[NDArray[Any], ...]:
     return (answers,) if isinstance(answers, np.ndarray) else tuple(answers)
 
 
-def _has_real_bound(workload: Workload, outcome: Outcome) -> bool:
-    """K-2, B-5 and B-3 together are proven for whole contexts."""
-    return workload.spec.window is None and not workload.spec.alibi_slopes and outcome.partition.parts == 1
+def _real_agreement(
+    spec: AttentionSpec, origin: Origin, outputs: Floats, certificate: Floats
+) -> list[tuple[float, float]]:
+    """Error and share of the bound against float64 attention of the unquantised tensors (K-2, B-5, certificates).
 
-
-def _real_agreement(workload: Workload, context: _Context) -> list[tuple[float, float]]:
-    """Error and share of the bound against float64 attention of the unquantised tensors (K-2, B-5, B-3)."""
-    origin, spec = workload.origin, workload.spec
-    assert origin is not None
-    assert isinstance(context.answers, SoftmaxSums)
-    weight_sum = context.answers.weight_sum.swapaxes(0, 1)  # heads first, as in the tensors
+    outputs, certificate: [n, heads, dim] in units of the integer values.
+    """
     k, v = (
         Quantised(values=x.values.repeat(spec.queries, axis=0), scale=x.scale.repeat(spec.queries, axis=0))
         for x in (origin.k, origin.v)
     )
-    bound = quantised_attention_bound(
+    bound = real_softmax_bound(
         origin.q,
         k,
         v,
         scale=origin.scale,
-        weight_sum=weight_sum,
-        probability_bits=spec.probability_bits,
-        exponential=spec.exponential,
+        kernel=certificate.swapaxes(0, 1),
+        bias_error=alibi_logit_error(spec.logit_scales) if spec.alibi_slopes else 0.0,
     )
-    real = origin.real
-    keys, values = (x.repeat(spec.queries, axis=0)[:, None] for x in (real.k, real.v))
-    reference = float_attention(real.q, keys, values, scale=origin.scale)
-    ours = softmax_to_real(context.answers, v_scale=1.0).swapaxes(0, 1) * v.scale.reshape(-1, 1, 1)
-    return _compare(*(x.swapaxes(0, 1) for x in (ours, reference, bound)))
+    ours = outputs * v.scale[:, None]
+    return _compare(ours, _real_answers(spec, origin).swapaxes(0, 1), bound.swapaxes(0, 1))
+
+
+def _real_answers(spec: AttentionSpec, origin: Origin) -> Floats:
+    """softmax(scale q.k + ALiBi) v of the unquantised tensors, of queries at the newest token; [heads, n, dim]."""
+    tokens = origin.real.k.shape[1]
+    first, end = map(int, visible(tokens - 1, tokens=tokens, window=spec.window))
+    k, v = (x[:, first:end].repeat(spec.queries, axis=0) for x in (origin.real.k, origin.real.v))
+    logits = origin.scale * (origin.real.q @ k.swapaxes(1, 2))
+    if spec.alibi_slopes:
+        logits -= np.multiply.outer(spec.alibi_slopes, tokens - 1 - np.arange(first, end))[:, None]
+    return float_softmax(logits, v[:, None], logit_scale=1.0)
 
 
 def _compare(ours: Floats, reference: Floats, bound: Floats) -> list[tuple[float, float]]:

@@ -1,15 +1,19 @@
 """What to attend to: integer operands for a batch of requests, from real activations or made up.
 
-A workload is K and V of batch x heads DPUs and one query per DPU and step. Real queries are spread over the batch:
-every request of the batch holds the same context and decodes its share of the query positions.
+A workload is K and V of a batch of requests and one query per head, request and step. Real queries are spread over the
+batch: every request of the batch holds the same context and decodes its share of the query positions.
+
+Owns how large the operands are: as large as the accumulators are proven for (K-1).
 """
 
 from __future__ import annotations
 
 import math
 import os
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +27,13 @@ from .ranges import OperandLimits, operand_limits
 from .samples import RealOperands
 from .spec import AttentionSpec
 
-__all__ = ["Biases", "Data", "Method", "Origin", "Workload", "real_workload", "synthetic_workload"]
+__all__ = ["Biases", "Data", "HeadShape", "Method", "Origin", "Workload", "real_workload", "synthetic_workload"]
 
 Integers = NDArray[np.signedinteger[Any]]
 Data = Literal["ones", "random"]
 Biases = Literal["none", "alibi"]
+LogitScales = Callable[[OperandLimits], tuple[float, ...]]
+"""c of every head, or one for all, when operands reach these limits."""
 SYNTHETIC_LOGIT_DEVIATION = 2.0  # of random operands' logits: a softmax that is neither uniform nor one-hot
 
 
@@ -42,11 +48,22 @@ class Origin:
     scale: float
 
 
+class HeadShape(NamedTuple):
+    """Sizes of a request: query heads, heads of K and V, elements of a head, tokens at most."""
+
+    heads: int
+    kv_heads: int
+    dim: int
+    max_tokens: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """How to attend, before the sizes are known; the meaning of all but `biases` is that of AttentionSpec.
 
     biases: "alibi" takes the published slopes for the number of heads.
+
+    Raises ValueError for biases on wrapping accumulators.
     """
 
     dtype: DTypeName
@@ -56,10 +73,40 @@ class Method:
     window: int | None = None
     biases: Biases = "none"
 
+    def __post_init__(self) -> None:
+        if self.biases == "alibi" and self.acc == "wrap":
+            raise ValueError("ALiBi needs acc='wide': a bias means nothing to a score that has lost its size")
+
+    def largest_spec(self, shape: HeadShape, logit_scales: LogitScales) -> AttentionSpec:
+        """What to compute, with the largest operands that are proven to overflow no accumulator (K-1).
+
+        ALiBi takes room too, and its biases grow with the operands: they count units of score, and larger integers make
+        the unit smaller. Of the limits with which operands and their own biases fit, these are the greatest; q, K and V
+        have the same one, up to what their type holds.
+
+        Raises AccumulatorOverflow when not even operands of 1 fit, ValueError for what AttentionSpec refuses.
+        """
+        most = self.limits(dim=shape.dim, max_tokens=shape.max_tokens)
+
+        def spec(largest: int) -> AttentionSpec:
+            limits = OperandLimits(q=max(1, min(most.q, largest)), kv=max(1, min(most.kv, largest)))
+            return self.spec(**shape._asdict(), limits=limits, logit_scales=logit_scales(limits))
+
+        def overflows(largest: int) -> bool:
+            try:
+                spec(largest)
+            except ValueError:  # AccumulatorOverflow, or a bias of more than 2**61
+                return True
+            return False
+
+        largest = max(most)
+        if self.biases == "alibi":
+            largest = bisect_right(range(1, largest + 1), False, key=overflows)
+        return spec(largest)
+
     def limits(self, *, dim: int, max_tokens: int) -> OperandLimits:
-        """Magnitudes to quantise to. A bias is given a bit of the scores, which it takes from the operands."""
-        limits = operand_limits(dtype=self.dtype, norm=self.norm, acc=self.acc, dim=dim, max_tokens=max_tokens)
-        return OperandLimits(limits.q // 2, limits.kv) if self.biases == "alibi" else limits
+        """Greatest magnitudes of operands without biases. 0: not even operands of 1 fit."""
+        return operand_limits(dtype=self.dtype, norm=self.norm, acc=self.acc, dim=dim, max_tokens=max_tokens)
 
     def spec(
         self,
@@ -71,7 +118,7 @@ class Method:
         limits: OperandLimits,
         logit_scales: tuple[float, ...],
     ) -> AttentionSpec:
-        """What to compute for these sizes, with operands up to `limits`."""
+        """What to compute with operands up to `limits`. Raises as AttentionSpec does."""
         return AttentionSpec(
             heads=heads,
             kv_heads=kv_heads,
@@ -107,12 +154,10 @@ class Workload:
         """Requests that decode at the same time."""
         return self.k.shape[0]
 
-
     @property
     def tokens(self) -> int:
         """Tokens of context."""
         return self.k.shape[2]
-
 
 
 def real_workload(real: RealOperands, method: Method, *, batch: int) -> Workload:
@@ -125,23 +170,23 @@ def real_workload(real: RealOperands, method: Method, *, batch: int) -> Workload
         raise ValueError("real tensors need acc='wide': a wrapped output has lost its size")
     heads, positions, dim = real.q.shape
     kv_heads, tokens, _ = real.k.shape
-    limits = method.limits(dim=dim, max_tokens=tokens)
-    dtype = operand_dtype(method.dtype)
-    q = quantise(real.q, dtype=dtype, limit=limits.q)
-    k, v = (quantise(x, dtype=dtype, limit=limits.kv) for x in (real.k, real.v))
-    scale = 1 / math.sqrt(dim)
+    dtype, scale = operand_dtype(method.dtype), 1 / math.sqrt(dim)
+
+    def logit_scales(limits: OperandLimits) -> tuple[float, ...]:
+        # A head's quantisation scale depends on its greatest magnitude only.
+        of_q, of_k = (
+            quantise(np.abs(x).max(axis=(1, 2), keepdims=True), dtype=dtype, limit=limit).scale
+            for x, limit in ((real.q, limits.q), (real.k, limits.kv))
+        )
+        return tuple((of_q * of_k.repeat(heads // kv_heads) * scale).tolist())
+
+    spec = method.largest_spec(HeadShape(heads, kv_heads, dim, tokens), logit_scales)
+    q = quantise(real.q, dtype=dtype, limit=spec.q_max)
+    k, v = (quantise(x, dtype=dtype, limit=spec.kv_max) for x in (real.k, real.v))
     steps = -(-positions // batch)
     order = np.minimum(np.arange(steps * batch), positions - 1)
-    logit_scales = q.scale * k.scale.repeat(heads // kv_heads, axis=0) * scale
     return Workload(
-        spec=method.spec(
-            heads=heads,
-            kv_heads=kv_heads,
-            dim=dim,
-            max_tokens=tokens,
-            limits=limits,
-            logit_scales=tuple(logit_scales.reshape(heads).tolist()),
-        ),
+        spec=spec,
         queries=q.values[:, order].reshape(heads, steps, batch, dim).transpose(1, 2, 0, 3),
         k=np.broadcast_to(k.values, (batch, *k.values.shape)),
         v=np.broadcast_to(v.values, (batch, *v.values.shape)),
@@ -158,25 +203,24 @@ def synthetic_workload(
     """
     operands, kv_heads = operand_type(method.dtype), heads if kv_heads is None else kv_heads
     _check_host_memory(batch * (2 * kv_heads * tokens + heads) * dim * operands.dtype.itemsize)
-    limits = OperandLimits(1, 1) if data == "ones" else method.limits(dim=dim, max_tokens=tokens)
+    shape = HeadShape(heads, kv_heads, dim, tokens)
+
+    def logit_scales(limits: OperandLimits) -> tuple[float, ...]:
+        deviation = math.sqrt(dim) * limits.q * limits.kv / 3  # of a score of uniform operands
+        return (SYNTHETIC_LOGIT_DEVIATION / deviation,)
+
     q_shape, kv_shape = (1, batch, heads, dim), (batch, kv_heads, tokens, dim)
     if data == "ones":
-        queries, k, v = (np.ones(shape, operands.dtype) for shape in (q_shape, kv_shape, kv_shape))
-    else:
-        generator, wraps = np.random.default_rng(seed), method.acc == "wrap"
-        queries = _uniform(generator, q_shape, operands.q_min if wraps else -limits.q, limits.q, operands.dtype)
-        k, v = (
-            _uniform(generator, kv_shape, operands.kv_min if wraps else -limits.kv, limits.kv, operands.dtype)
-            for _ in range(2)
-        )
-    deviation = math.sqrt(dim) * limits.q * limits.kv / 3  # of a score of uniform operands
-    spec = method.spec(
-        heads=heads,
-        kv_heads=kv_heads,
-        dim=dim,
-        max_tokens=tokens,
-        limits=limits,
-        logit_scales=(SYNTHETIC_LOGIT_DEVIATION / deviation,),
+        unit = OperandLimits(1, 1)
+        spec = method.spec(**shape._asdict(), limits=unit, logit_scales=logit_scales(unit))
+        queries, k, v = (np.ones(each, operands.dtype) for each in (q_shape, kv_shape, kv_shape))
+        return Workload(spec=spec, queries=queries, k=k, v=v, origin=None)
+    spec = method.largest_spec(shape, logit_scales)
+    generator, wraps = np.random.default_rng(seed), method.acc == "wrap"
+    queries = _uniform(generator, q_shape, operands.q_min if wraps else -spec.q_max, spec.q_max, operands.dtype)
+    k, v = (
+        _uniform(generator, kv_shape, operands.kv_min if wraps else -spec.kv_max, spec.kv_max, operands.dtype)
+        for _ in range(2)
     )
     return Workload(spec=spec, queries=queries, k=k, v=v, origin=None)
 

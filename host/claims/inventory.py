@@ -20,6 +20,7 @@ __all__ = [
     "operand_inventory",
     "random_operands",
     "score_inventory",
+    "shrinking_scores",
     "values_inventory",
 ]
 
@@ -99,6 +100,13 @@ def score_inventory() -> Iterator[ScoreCase]:
                 "all lowest": np.full(tokens, -largest),
             }
             yield ScoreCase(largest, np.stack([rows[pattern] for pattern in SCORE_PATTERNS]), values_inventory(tokens))
+
+
+def shrinking_scores() -> ScoreCase:
+    """4096 scores of sum 0: one large, the others such that rounding away 8 bits makes every one smaller."""
+    up, down = 127 + 80_996 * 2**8, 128 + 76_899 * 2**8  # rounded down; and up, from minus a half
+    scores = np.array([2047 * down - 2048 * up] + [up] * 2048 + [-down] * 2047, np.int64)
+    return ScoreCase(int(np.abs(scores).max()), scores[None], values_inventory(len(scores)))
 
 
 def values_inventory(tokens: int) -> NDArray[np.int64]:

@@ -7,13 +7,13 @@ here reads a number of the document for one of ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from .claim import Claim, Leaf, leaves
 
-__all__ = ["Answer", "Finding", "Holds", "Verdict", "deviation", "judge", "prints_as", "unjudged"]
+__all__ = ["Answer", "Finding", "Holds", "Noted", "Verdict", "deviation", "judge", "prints_as", "unjudged"]
 
 STATED_DIGITS = 0.01
 """Claims give the size of a bound to two digits."""
@@ -32,8 +32,15 @@ class Holds(NamedTuple):
     ours: Any = ()
 
 
-Answer: TypeAlias = Holds | Leaf | Mapping[str, Any] | list[Any]
-"""What a check gives: numbers in the shape of the claim's `expected`, or Holds."""
+class Noted(NamedTuple):
+    """Numbers that are compared as ever, with something to say beside them."""
+
+    ours: Any
+    note: str
+
+
+Answer: TypeAlias = Holds | Noted | Leaf | Mapping[str, Any] | list[Any]
+"""What a check gives: numbers in the shape of the claim's `expected`, with or without a note, or Holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,9 @@ def judge(claim: Claim, answer: Answer) -> Finding:
 
     Raises TypeError for an answer that the claim's tolerance does not take, which is a mistake in the check.
     """
+    if isinstance(answer, Noted):
+        finding = judge(claim, answer.ours)
+        return replace(finding, detail=f"{finding.detail}; {answer.note}")
     if isinstance(answer, Holds):
         relations = any(isinstance(leaf, str) for leaf in claim.expected.values())
         if claim.tolerance.rule in ("near", "record") or (claim.tolerance.rule == "exact" and not relations):

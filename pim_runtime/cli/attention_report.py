@@ -31,37 +31,48 @@ def workload_section(workload: Workload, outcome: Outcome, arguments: argparse.N
     else:
         data = "made up: all 1" if arguments.data == "ones" else f"made up: random, seed {arguments.seed}"
     spec, parts = workload.spec, outcome.partition.parts
-    shared = f" on {spec.kv_heads} KV heads" if spec.kv_heads < spec.heads else ""
-    shape = f"{spec.heads} heads{shared} x {workload.tokens} tokens x {spec.dim}"
-    heads = "one KV head each" if parts == 1 else f"one of {parts} parts of a KV head each, {outcome.partition.layout}"
+    shared = f" on {_count(spec.kv_heads, 'KV head')}" if spec.kv_heads < spec.heads else ""
+    shape = f"{_count(spec.heads, 'head')}{shared} x {_count(workload.tokens, 'token')} x {spec.dim}"
+    each = "head" if spec.kv_heads == spec.heads else "KV head"
+    heads = f"one {each} each" if parts == 1 else f"one of {parts} parts of a {each} each, {outcome.partition.layout}"
+    paged = ", paged" if arguments.paging == "paged" else ""
     waves = f", {outcome.nr_waves} waves" if outcome.nr_waves > 1 else ""
+    where = f"{_count(outcome.nr_ranks, 'rank')}, {heads}{paged}{waves}"
     values = (
         Value(name="operands", value=data, origin="exact"),
         Value(name="shape", value=shape, origin="exact"),
         Value(name="decode steps", value=f"{len(workload.queries)} of batch {workload.batch}", origin="exact"),
         Value(
             name="kernel",
-            value=f"{spec.dtype} {spec.norm}, {spec.acc} accumulators, {arguments.tasklets} tasklets{_masks(spec)}",
+            value=f"{spec.dtype} {spec.norm}, {spec.acc} accumulators, {arguments.tasklets} tasklets{_choices(spec)}",
             origin="exact",
         ),
-        Value(name="DPUs", value=outcome.nr_dpus, origin="exact", source=f"{outcome.nr_ranks} ranks, {heads}{waves}"),
+        Value(name="DPUs", value=outcome.nr_dpus, origin="exact", source=where),
         Value(name="first outputs", value=_first_outputs(outcome), origin="exact", source="step 0, request 0, head 0"),
     )
     return Section(title="Workload", values=values)
 
 
-def _masks(spec: AttentionSpec) -> str:
-    window = f", window of {spec.window} tokens" if spec.window else ""
-    return window + (", ALiBi" if spec.alibi_slopes else "")
+def _choices(spec: AttentionSpec) -> str:
+    """What is not as usual."""
+    exponential = f", {spec.exponential}" if spec.is_softmax and spec.exponential != "lut256_lerp" else ""
+    window = f", window of {_count(spec.window, 'token')}" if spec.window else ""
+    return exponential + window + (", ALiBi" if spec.alibi_slopes else "")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _first_outputs(outcome: Outcome) -> str:
-    """As the DPU left them; weighted sums are still to be divided by the sum of weights."""
+    """The integers that the DPUs left: the sums of values, still to be scaled where there is a record of sums."""
+    from host.attention.sums import LinearSums
+
     outputs = outcome.outputs
     if isinstance(outputs, np.ndarray):
         values = outputs
     else:
-        values = outputs.score_values if hasattr(outputs, "score_values") else outputs.weighted_values
+        values = outputs.score_values if isinstance(outputs, LinearSums) else outputs.weighted_values
     return " ".join(str(value) for value in values[0, 0, 0, :4]) + " ..."
 
 
@@ -126,7 +137,8 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
         Column(name="host bytes per step", unit="B", origin="exact"),
         Column(name="of which, in us", origin="modelled"),
     )
-    loops = "those of the published program" if workload.spec.acc == "wrap" else "estimated from the published program's"
+    published = "the published program"
+    loops = f"those of {published}" if workload.spec.acc == "wrap" else f"estimated from {published}'s"
     note = (
         f"Modelled on profile {hardware.name}. Instruction counts are stated, not counted: loops are {loops},"
         " multiplies averaged over the data (host/attention/instruction_counts.py)."

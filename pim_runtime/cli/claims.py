@@ -24,7 +24,7 @@ CLASSES_NOTE = (
     "modelled times for M and for trends of times, and exact otherwise."
 )
 CLOCK_NOTE = "Failed claims of class M compare modelled times: the clock is not calibrated to these cells yet."
-NOT_YET_NOTE = "NOT YET: claims for which this version has no check, most of them about later systems."
+NOT_YET_NOTE = "NOT YET: claims about later systems, for which this version has no check."
 
 _COLUMNS = (
     Column(name="id"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from dpu_kernels.attention import DTypeName, Exponential, Norm
 from host.attention import verification
-from host.attention.sums import SoftmaxSums
 from pim_runtime.cli import attention
 from pim_runtime.cli.main import main
 
@@ -118,7 +119,7 @@ def test_a_step_is_push_run_and_pull(report):
 
 
 @pytest.mark.parametrize("norm", ["div_d", "softmax"])
-@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+@pytest.mark.parametrize("dtype", ["int4", "int8", "int16", "int32"])
 @pytest.mark.parametrize("data", ["ones", "random"])
 def test_made_up_operands(report, dtype, norm, data):
     code, content, _ = report(*SMALL, "--dtype", dtype, "--norm", norm, "--data", data, "--tasklets", "5")
@@ -143,8 +144,8 @@ def test_first_outputs_of_ones(report):
 
 
 def test_one_argument_of_the_shape_is_enough_to_ask_for_made_up_operands(report):
-    _, content, _ = report("--batch", "1", "--heads", "1", "--len", "3")
-    assert values(content, "Workload")["shape"] == "1 heads x 3 tokens x 128"
+    _, content, _ = report("--batch", "1", "--dim", "8")
+    assert values(content, "Workload")["shape"] == "32 heads x 4096 tokens x 8"
 
 
 def test_wrapped_outputs_are_compared_with_integers_only(report):
@@ -179,22 +180,122 @@ def test_a_users_own_tensors(report, tmp_path):
     assert "quantisation error of the sample" not in checks(content)
 
 
-def test_just_enough_dpus(report):
-    assert report(*SMALL, "--dpus", "6")[0] == 0
+def test_a_users_own_tensors_with_shared_keys_and_values(report, tmp_path):
+    rng, file = np.random.default_rng(0), tmp_path / "mine.npz"
+    q, k, v = (rng.standard_normal((2, heads, 12, 4)) for heads in (6, 3, 3))
+    np.savez(file, q=q, k=k, v=v)
+    code, content, _ = report("--kv", str(file))
+    assert code == 0
+    assert values(content, "Workload")["shape"] == "12 heads on 6 KV heads x 12 tokens x 4"
+
+
+# --- options of the kernel and the machine ---------------------------------------------------------------------------
+
+
+def dpus_line(content):
+    """What the report says about the DPUs."""
+    (value,) = [value for value in section(content, "Workload")["values"] if value["name"] == "DPUs"]
+    return value["value"], value["source"]
+
+
+@pytest.mark.quick
+def test_choices_are_those_of_the_library():
+    """They are written out, since the command does not import the kernels before it runs."""
+    assert get_args(DTypeName) == attention.DTYPES == tuple(attention.SAMPLE_ERROR_LIMITS)
+    assert get_args(Norm) == attention.NORMS
+    assert get_args(Exponential) == attention.EXPONENTIALS
+
+
+@pytest.mark.parametrize("norm", ["zscore", "zscore_linear", "softmax_online"])
+def test_the_other_norms(report, norm):
+    code, content, _ = report(*SMALL, "--norm", norm, "--tasklets", "5")
+    assert code == 0
+    assert values(content, "Workload")["kernel"] == f"int8 {norm}, wide accumulators, 5 tasklets"
+    assert list(checks(content)) == [
+        "bit-exact with the integer reference",
+        "within the proven bound: float64 on the same integers",
+    ]
+
+
+@pytest.mark.parametrize("norm", ["div_d", "zscore", "softmax"])
+def test_masks_biases_and_shared_heads(report, norm):
+    options = ("--norm", norm, "--heads", "4", "--kv-heads", "2", "--window", "7", "--biases", "alibi")
+    code, content, _ = report("--batch", "2", "--len", "20", "--dim", "8", *options, "--tasklets", "5")
+    assert code == 0
+    workload = values(content, "Workload")
+    assert workload["shape"] == "4 heads on 2 KV heads x 20 tokens x 8"
+    assert workload["kernel"] == f"int8 {norm}, wide accumulators, 5 tasklets, window of 7 tokens, ALiBi"
+    assert dpus_line(content) == (4, "1 rank, one KV head each")
+
+
+def test_another_exponential_is_named(report):
+    code, content, _ = report(*SMALL, "--exponential", "poly3", "--tasklets", "5")
+    assert code == 0
+    assert values(content, "Workload")["kernel"] == "int8 softmax, wide accumulators, 5 tasklets, poly3"
+
+
+@pytest.mark.parametrize(
+    ("options", "nr_dpus", "source"),
+    [
+        ((), 6, "1 rank, one head each"),
+        (("--dpus", "6"), 6, "1 rank, one head each"),
+        (("--dpus", "5"), 5, "1 rank, one head each, 2 waves"),
+        (("--dpus", "1"), 1, "1 rank, one head each, 6 waves"),
+        (("--paging", "paged"), 6, "1 rank, one head each, paged"),
+        (("--split", "3"), 18, "1 rank, one of 3 parts of a head each, block"),
+        (("--split", "2", "--layout", "interleave"), 12, "1 rank, one of 2 parts of a head each, interleave"),
+        (("--split", "fill", "--dpus", "70"), 66, "2 ranks, one of 11 parts of a head each, block"),
+        (("--split", "fill", "--dpus", "5"), 5, "1 rank, one head each, 2 waves"),
+        (("--split", "2", "--dpus", "7", "--paging", "paged"), 6, "one of 2 parts of a head each, block, paged, 2 wav"),
+    ],
+)
+@pytest.mark.parametrize("norm", ["softmax", "div_d"])
+def test_where_heads_go(report, options, nr_dpus, source, norm):
+    code, content, _ = report(*SMALL, *options, "--norm", norm, "--tasklets", "5")
+    assert code == 0
+    found = dpus_line(content)
+    assert found[0] == nr_dpus
+    assert source in found[1]
+
+
+def test_first_outputs_are_the_same_however_the_heads_are_split(report):
+    """Integers add up to the same in any order (B-10)."""
+    runs = [
+        report(*SMALL, "--norm", "div_d", "--tasklets", "5", *options)[1]
+        for options in ((), ("--split", "3"), ("--split", "4", "--layout", "interleave", "--paging", "paged"))
+    ]
+    assert len({values(content, "Workload")["first outputs"] for content in runs}) == 1
+
+
+@pytest.mark.parametrize("options", [("--dtype", "int4"), ("--norm", "softmax_online", "--split", "2")])
+def test_the_sample_in_other_ways(report, options):
+    code, content, _ = report(*options)
+    assert (code, len(checks(content))) == (0, 4)
+
+
+@pytest.mark.parametrize("options", [("--window", "100"), ("--biases", "alibi")])
+def test_error_limits_of_the_sample_are_those_of_plain_attention(report, options):
+    code, content, _ = report(*options)
+    assert code == 0
+    assert list(checks(content)) == [
+        "bit-exact with the integer reference",
+        "within the proven bound: float64 on the same integers",
+        "within the proven bound: float64 on the unquantised tensors",
+    ]
 
 
 # --- failed checks ---------------------------------------------------------------------------------------------------
 
 
 def test_one_wrong_element_fails(report, monkeypatch):
-    exact = verification.attention_softmax
+    exact = verification.expected_answers
 
-    def off_by_one(q, k, v, plan):
-        sums = exact(q, k, v, plan)
-        sums.weighted_values[0, 3] += 1
-        return SoftmaxSums(*sums)
+    def off_by_one(*operands, **options):
+        sums = exact(*operands, **options)
+        sums.weighted_values[0, :, 3] += 1
+        return sums
 
-    monkeypatch.setattr(verification, "attention_softmax", off_by_one)
+    monkeypatch.setattr(verification, "expected_answers", off_by_one)
     code, content, text = report(*SMALL)
     assert (code, content["passed"]) == (1, False)
     assert checks(content)["bit-exact with the integer reference"] is False
@@ -203,10 +304,19 @@ def test_one_wrong_element_fails(report, monkeypatch):
 
 
 def test_an_error_beyond_its_bound_fails(report, monkeypatch):
-    monkeypatch.setattr(verification, "softmax_bound", lambda v, **sums: np.full(v.shape[-1], 1e-12))
+    monkeypatch.setattr(verification, "bound_of", lambda spec, *others: np.full((1, spec.heads, spec.dim), 1e-12))
     code, content, _ = report(*SMALL)
     assert code == 1
     assert checks(content)["within the proven bound: float64 on the same integers"] is False
+
+
+def test_an_error_beyond_the_bound_of_the_real_tensors_fails(report, monkeypatch):
+    monkeypatch.setattr(verification, "real_softmax_bound", lambda *operands, kernel, **others: kernel / 10)
+    code, content, _ = report()
+    assert code == 1
+    assert [name for name, passed in checks(content).items() if not passed] == [
+        "within the proven bound: float64 on the unquantised tensors"
+    ]
 
 
 def test_a_quantisation_error_beyond_its_limit_fails(report, monkeypatch):
@@ -222,9 +332,16 @@ def test_a_quantisation_error_beyond_its_limit_fails(report, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--dpus", "767"), "batch x heads needs 768 DPUs, --dpus allows 767: lower --batch, or allow more"),
-        ((*SMALL, "--dpus", "0"), "batch x heads needs 6 DPUs, --dpus allows 0"),
-        (("--batch", "2", "--heads", "1300", "--len", "1", "--dim", "1"), "2600 DPUs requested.*at most 2560 DPUs"),
+        ((*SMALL, "--dpus", "0"), "--dpus 0: at least 1"),
+        ((*SMALL, "--window", "0"), "--window 0: at least 1"),
+        ((*SMALL, "--split", "7", "--dpus", "6"), "7 parts per head on 6 DPUs"),
+        ((*SMALL, "--split", "2561"), "2561 parts per head on 2560 DPUs"),
+        ((*SMALL, "--kv-heads", "2"), "3 query heads on 2 KV heads"),
+        ((*SMALL, "--kv-heads", "0"), "--kv-heads 0: at least 1"),
+        (("--heads", "64", "--kv-heads", "1", "--len", "2", "--dim", "8"), "64 query heads on one KV head: .* most 32"),
+        ((*SMALL, "--norm", "div_d", "--acc", "wrap", "--biases", "alibi"), "ALiBi needs acc='wide'"),
+        ((*SMALL, "--norm", "div_d", "--exponential", "poly2"), "--exponential poly2: div_d has no exponentials"),
+        ((*SMALL, "--norm", "zscore", "--acc", "wrap"), "zscore has no wrapping form"),
         (("--profile", "upmem-v9"), "no hardware profile 'upmem-v9'. Use one of upmem-v1a"),
         ((*SMALL, "--tasklets", "1"), "1 tasklets: attention needs a master and at least one worker, 2 to 24"),
         ((*SMALL, "--tasklets", "25"), "25 tasklets"),
@@ -239,7 +356,7 @@ def test_a_quantisation_error_beyond_its_limit_fails(report, monkeypatch):
         (("--heads", "1", "--len", "2", "--dim", "3000"), "rows of 3000 int8 elements.*a DMA moves 2048"),
         (
             ("--heads", "1", "--batch", "1", "--len", "300000", "--norm", "div_d", "--data", "ones"),
-            "300000 tokens of 128 int8 elements need .* bytes of MRAM.*the longest context that fits is 258016 tokens",
+            "300000 tokens of 128 int8 .*need .* bytes of MRAM.*the longest context that fits is 258016 tokens",
         ),
         (("--kv", "a.npz", "--len", "5"), "--kv brings its own data and shape"),
         (("--kv", "a.npz", "--data", "ones"), "--kv brings its own data and shape"),
@@ -254,7 +371,11 @@ def test_arguments_that_cannot_be_run(refusal, arguments, message):
     ("arguments", "message"),
     [
         (("--dtype", "int64"), "--dtype: invalid choice: 'int64'"),
-        (("--norm", "zscore"), "--norm: invalid choice: 'zscore'"),
+        (("--norm", "sigmoid"), "--norm: invalid choice: 'sigmoid'"),
+        (("--split", "0"), "--split: '0': a number of DPUs, at least 1, or 'fill'"),
+        (("--split", "all"), "--split: 'all': a number of DPUs, at least 1, or 'fill'"),
+        (("--paging", "blocks"), "--paging: invalid choice: 'blocks'"),
+        (("--exponential", "exp"), "--exponential: invalid choice: 'exp'"),
         (("--acc", "exact"), "--acc: invalid choice: 'exact'"),
         (("--data", "zeros"), "--data: invalid choice: 'zeros'"),
         (("--engine", "fast"), "--engine: invalid choice: 'fast'"),
@@ -284,6 +405,7 @@ def tensors():
         ({"k": np.ones((2, 5, 4), np.int8)}, "k in .* is int8: it must be floating point"),
         ({"k": np.full((2, 5, 4), np.inf)}, "k in .* contains NaN or infinity"),
         ({"k": np.ones((2, 5, 3))}, r"shapes \(2, 5, 4\), \(2, 5, 3\)"),
+        ({"q": np.ones((3, 5, 4))}, "heads of q are a multiple of those"),
         ({"q": np.ones(4)}, "q in .* has shape"),
     ],
 )

@@ -128,12 +128,15 @@ def test_a_bias_takes_room_from_the_scores() -> None:
 
 
 @pytest.mark.parametrize("norm", ["zscore", "zscore_linear"])
-def test_square_limbs_stop_at_32768_tokens_and_scores_of_49_bits(norm: str) -> None:
-    check(norm=norm, max_tokens=2**15)
+def test_square_limbs_stop_at_131072_tokens_and_scores_of_55_bits(norm: str) -> None:
+    """s = hi * 2**24 + lo with |lo| <= 2**23, which limits the tokens; |hi| limits the scores."""
+    check(norm=norm, max_tokens=2**19)  # of scores below 2**23
+    size: dict[str, Any] = {"norm": norm, "dim": 512, "v_max": 64}
+    check(**size, max_tokens=2**17 - 1)
     with pytest.raises(AccumulatorOverflow, match="squares of scores") as overflow:
-        check(norm=norm, max_tokens=2**15 + 1)
-    assert overflow.value.largest_operand == 0
-    size: dict[str, Any] = {"dtype": "int32", "norm": norm, "dim": 1, "v_max": 1}
+        check(**size, max_tokens=2**17)
+    assert overflow.value.largest_operand == 127  # whose scores stay below 2**23
+    size = {"dtype": "int32", "norm": norm, "dim": 1, "v_max": 1}
     high = math.isqrt((2**63 - 1) // 3)
     check(**size, max_tokens=3, q_max=2**24, k_max=high)
     with pytest.raises(AccumulatorOverflow, match="squares of scores"):

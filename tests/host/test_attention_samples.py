@@ -29,10 +29,24 @@ def test_leading_axes_become_heads(tmp_path: Path) -> None:
     assert (operands.q.shape, operands.k.shape, operands.v.shape) == ((6, 5, 4), (6, 7, 4), (6, 7, 4))
 
 
+def test_query_heads_can_share_keys_and_values(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{**good(), "q": np.ones((2, 12, 5, 4))})
+    operands = load_operands(tmp_path / "a.npz")
+    assert (operands.q.shape, operands.k.shape, operands.v.shape) == ((24, 5, 4), (6, 7, 4), (6, 7, 4))
+
+
+def test_one_head_needs_no_axis(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", q=np.ones((5, 4)), k=np.ones((7, 4)), v=np.ones((7, 4)))
+    operands = load_operands(tmp_path / "a.npz")
+    assert (operands.q.shape, operands.k.shape, operands.v.shape) == ((1, 5, 4), (1, 7, 4), (1, 7, 4))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"q": np.ones((2, 3, 5, 8))}, "must be the same"),
+        ({"q": np.ones((2, 4, 5, 4))}, "heads of q are a multiple of those"),
+        ({"q": np.ones((4, 3, 5, 4))}, "as \\[..., heads, rows, dim\\]"),
         ({"k": np.ones((2, 3, 6, 4))}, "must be the same"),
         ({"q": np.ones((5, 4))}, "must be the same"),
         ({"v": np.ones((2, 3, 7, 4), np.int8)}, "v in .* is int8: it must be floating point"),

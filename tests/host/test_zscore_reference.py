@@ -287,6 +287,22 @@ def test_outputs_are_within_the_bound_of_real_z_scores(kind: str, inventory: str
     assert (worst == 0) == (inventory in ("zero values", "lowest")), f"worst error / bound = {worst}"
 
 
+@pytest.mark.parametrize("inventory", ["random", "lowest", "alternating"])
+def test_bytes_reach_131072_tokens(inventory: str) -> None:
+    """Limbs of at most 2**23 leave room for the sums of squares of that many scores, and more."""
+    tokens = 2**17
+    q, k, v = (x[:1, :, ...] for x in operands("int8", inventory, tokens, dim=4))
+    scores = np.einsum("hqd,hxtd->hqt", q.astype(np.int64), k.astype(np.int64))
+    sums, linear = attention_zscore(q, k, v), attention_linear(q, k, v)
+    weight = np.abs(v.astype(np.float64)).sum(axis=-2)
+    error = np.abs(sums.weighted_values * 2.0 ** -int(z_bits(tokens)) - float_zscore(scores, v))
+    assert (error <= (weight_error(tokens, int(np.abs(scores).max())) + 1e-9) * weight).all()
+    for query in range(3):
+        high, middle, low = linear.square_limbs[0, query].tolist()
+        squares = sum(score * score for score in scores[0, query].tolist())
+        assert (high << 48) + (middle << 25) + low == squares
+
+
 @settings(max_examples=30)
 @given(tokens=st.integers(0, 40), data=st.data())
 def test_split_attention_is_that_of_one_dpu(tokens: int, data: st.DataObject) -> None:

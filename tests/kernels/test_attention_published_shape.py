@@ -13,7 +13,7 @@ from math import floor
 import pytest
 
 from host.attention.experiment import run_workload
-from host.attention.workload import synthetic_workload
+from host.attention.workload import Method, synthetic_workload
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.timing.cost import PS_PER_US
 
@@ -66,7 +66,13 @@ def dtype(request):
 def decoded(hardware, dtype, *, batch, heads, data="ones"):
     """One step of the published shape."""
     workload = synthetic_workload(
-        batch=batch, heads=heads, tokens=TOKENS, dim=DIM, dtype=dtype, norm="div_d", acc="wrap", data=data, seed=1
+        Method(dtype=dtype, norm="div_d", acc="wrap"),
+        batch=batch,
+        heads=heads,
+        tokens=TOKENS,
+        dim=DIM,
+        data=data,
+        seed=1,
     )
     return run_workload(
         workload,
@@ -178,13 +184,15 @@ def phases(published: Published) -> tuple[Phase, ...]:
     row, group = DIM * published.itemsize, 8 * published.itemsize
     groups, tokens = [group] * GROUPS_PER_WORKER, [row] * TOKENS_PER_WORKER
     return (
-        Phase(  # scores: Q once, one K row per token; 4 buffers of every tasklet, the master included
+        # the master reserves what tasklets share; that is nothing, for one query without statistics
+        Phase(tasklets=1, slots=0, reads=[], writes=[], allocs_of_all=1, allocs=1),
+        Phase(  # scores: Q once, one K row per token; 5 buffers of every tasklet, aligned with 2 more
             tasklets=WORKERS,
             slots=TOKENS_PER_WORKER * published.score_slots,
             reads=[row, *tokens],
             writes=groups,
-            allocs_of_all=6 * NR_TASKLETS,
-            allocs=6,
+            allocs_of_all=7 * NR_TASKLETS,
+            allocs=7,
         ),
         Phase(tasklets=WORKERS, slots=12 * TOKENS_PER_WORKER, reads=groups, writes=groups),  # division by 128
         Phase(  # weighted sums

@@ -1,119 +1,186 @@
-"""Attention cases for tests: the nine programs, operands of every kind, and one way to run and compare them."""
+"""Attention cases for tests: every program, operands of every kind, and one way to run and compare them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dpu_kernels.attention import Accumulation, Norm, output_kind, output_length, rows_in_a_pass, score_kind
+from dpu_kernels.attention import Accumulation, DTypeName, Exponential, Norm
+from host.attention.answers import Answers, rearrange
 from host.attention.attention_set import AttentionSet
-from host.attention.ranges import largest_operand
-from host.attention.reference import attention_div_d, attention_softmax
-from host.attention.softmax_plan import SoftmaxPlan, softmax_plan
-from host.attention.sums import SoftmaxSums
+from host.attention.expected import expected_answers
+from host.attention.layout import Paging
+from host.attention.operands import operand_type
+from host.attention.partition import Partition
+from host.attention.ranges import AccumulatorOverflow, OperandLimits, check_ranges, operand_limits
+from host.attention.spec import AttentionSpec
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.commands import LaunchResult
-from pim_runtime.device.integers import IntegerType, as_integer_type
 from pim_runtime.hardware import Hardware
 from pim_runtime.timeline import Row
 
-__all__ = ["PATTERNS", "VARIANTS", "Case", "Outcome", "Sizes", "Variant", "assert_same", "make_case", "make_set", "run"]
+from .attention_operands import query_of, rows_of
+
+__all__ = [
+    "LINEAR",
+    "ONLINE",
+    "SOFTMAX",
+    "VARIANTS",
+    "WHOLE",
+    "WIDE",
+    "WRAP",
+    "ZSCORE",
+    "Case",
+    "Outcome",
+    "Variant",
+    "arrays_of",
+    "assert_same",
+    "decode",
+    "make_case",
+    "make_set",
+    "make_spec",
+    "prefix",
+    "run",
+]
 
 Integers = NDArray[np.signedinteger[Any]]
+WHOLE = Partition()
+BIAS_MAX = 2.0**60  # a bias of any program has to stay below 2**61
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One of the attention programs."""
 
-    dtype: str
+    dtype: DTypeName
     norm: Norm
-    acc: Accumulation
+    acc: Accumulation = "wide"
+    exponential: Exponential = "lut256_lerp"
 
     def __str__(self) -> str:
-        return f"{self.dtype}-{self.norm}-{self.acc}"
+        wraps = "-wrap" if self.acc == "wrap" else ""
+        return f"{self.dtype}-{self.norm}{wraps}" + (
+            "" if self.exponential == "lut256_lerp" else f"-{self.exponential}"
+        )
 
     @property
-    def kind(self) -> IntegerType:
-        return as_integer_type(np.dtype(self.dtype))
+    def is_softmax(self) -> bool:
+        return self.norm in ("softmax", "softmax_online")
 
-    def largest(self, dim: int, tokens: int) -> int:
-        """The greatest operand magnitude that is allowed: of the type itself, if the accumulators can take it."""
-        limit = largest_operand(dtype=self.dtype, norm=self.norm, acc=self.acc, dim=dim, max_tokens=tokens)
-        info = np.iinfo(self.dtype)
-        return -int(info.min) if limit == info.max else limit
+    def limits(self, *, dim: int, max_tokens: int) -> OperandLimits:
+        """The greatest magnitudes that the accumulators can take: those of the types themselves if possible."""
+        operands, sizes = operand_type(self.dtype), {"dim": dim, "max_tokens": max_tokens}
+        limits = operand_limits(dtype=self.dtype, norm=self.norm, acc=self.acc, **sizes)
+        lowest = OperandLimits(-operands.q_min, -operands.kv_min)
+        try:
+            check_ranges(
+                dtype=self.dtype,
+                norm=self.norm,
+                acc=self.acc,
+                **sizes,
+                q_max=lowest.q,
+                k_max=lowest.kv,
+                v_max=lowest.kv,
+            )
+        except AccumulatorOverflow:
+            return limits
+        return lowest
 
 
-VARIANTS = [
-    Variant(dtype=dtype, norm=norm, acc=acc)
-    for norm, acc in (("div_d", "wrap"), ("div_d", "wide"), ("softmax", "wide"))
-    for dtype in ("int8", "int16", "int32")
-]
+def _variants(norm: Norm, *dtypes: DTypeName, acc: Accumulation = "wide") -> tuple[Variant, ...]:
+    return tuple(Variant(dtype=dtype, norm=norm, acc=acc) for dtype in dtypes)
 
-# K and V patterns of section 10's inventory; the queries of each are in `_query`.
-PATTERNS = ("random", "all equal", "one hot", "alternating", "all lowest", "zero v", "zero")
+
+WRAP = _variants("div_d", "int4", "int8", "int16", "int32", acc="wrap")
+WIDE = _variants("div_d", "int4", "int8", "int16", "int32")
+ZSCORE = _variants("zscore", "int4", "int8", "int16", "int32")
+LINEAR = _variants("zscore_linear", "int8", "int16")
+SOFTMAX = _variants("softmax", "int4", "int8", "int16", "int32")
+ONLINE = _variants("softmax_online", "int8", "int16")
+VARIANTS = (*WRAP, *WIDE, *ZSCORE, *LINEAR, *SOFTMAX, *ONLINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Case:
-    """Operands q [1, heads, dim], k and v [1, heads, tokens, dim] of a variant, within `operand_max`."""
+    """Operands q [batch, heads, dim], k and v [batch, kv_heads, tokens, dim] of what a spec says."""
 
-    variant: Variant
+    spec: AttentionSpec
     q: Integers
     k: Integers
     v: Integers
-    operand_max: int
-    plans: tuple[SoftmaxPlan, ...]
+
+    @property
+    def batch(self) -> int:
+        return self.k.shape[0]
 
     @property
     def tokens(self) -> int:
         return self.k.shape[2]
 
-    @property
-    def dim(self) -> int:
-        return self.k.shape[3]
-
-    def expected(self) -> Integers | SoftmaxSums:
-        """The integer reference."""
-        if self.variant.norm == "softmax":
-            return attention_softmax(self.q, self.k, self.v, self.plans[0])
-        return attention_div_d(self.q, self.k, self.v, acc=self.variant.acc)
+    def expected(
+        self, *, partition: Partition = WHOLE, nr_tasklets: int = 17, positions: Sequence[int] | None = None
+    ) -> Answers:
+        """What DPUs must answer, by the integer references; positions: one per request, default the newest token."""
+        places = [self.tokens - 1] * self.batch if positions is None else positions
+        requests = [
+            expected_answers(self.spec, q[None], k, v, partition=partition, nr_tasklets=nr_tasklets, position=place)
+            for q, k, v, place in zip(self.q, self.k, self.v, places, strict=True)
+        ]
+        return rearrange(requests, lambda *pieces: np.concatenate(pieces))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcome:
-    """What one decode step left: outputs, the counters of its launch, and every row of the timeline."""
+    """What one decode step left: answers, the counters of its launch, and every row of the timeline."""
 
-    outputs: Integers | SoftmaxSums
+    answers: Answers
     result: LaunchResult
     timeline: list[Row]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """Bytes of what a DMA of attention moves, computed from the types alone."""
+def make_spec(
+    variant: Variant,
+    *,
+    dim: int,
+    max_tokens: int,
+    kv_heads: int = 1,
+    queries: int = 1,
+    logit_scale: float | None = None,
+    probability_bits: int = 24,
+    window: int | None = None,
+    alibi: float = 0.0,
+) -> AttentionSpec:
+    """A spec with the greatest operands. Default logit scale: one that makes the weights of random operands differ.
 
-    row: int
-    output: int
-    group: int
-
-    @classmethod
-    def of(cls, variant: Variant, dim: int) -> Sizes:
-        output = output_length(dim, variant.norm) * output_kind(variant.kind, variant.acc).itemsize
-        return cls(
-            row=_multiple_of_8(dim * variant.kind.itemsize),
-            output=_multiple_of_8(output),
-            group=8 * score_kind(variant.kind, variant.acc).itemsize,
-        )
-
-    def wram_bytes(self, variant: Variant) -> int:
-        """WRAM buffers of 24 tasklets, each aligned to 64 bytes, and the master's second output."""
-        buffers = (1 + rows_in_a_pass(variant.kind)) * self.row + self.output + self.group
-        return 24 * (buffers + 64 - 8) + self.output
+    alibi: the largest bias, as a share of the largest score; the operands give up as much room for it.
+    """
+    heads, limits = kv_heads * queries, variant.limits(dim=dim, max_tokens=max_tokens)
+    if alibi:
+        limits = OperandLimits(max(1, limits.q // 2), limits.kv)
+    bound = dim * limits.q * limits.kv
+    scale = logit_scale or 6 * math.sqrt(dim) / max(1, bound)
+    steepest = min(alibi * bound, BIAS_MAX) * scale / max_tokens
+    return AttentionSpec(
+        heads=heads,
+        kv_heads=kv_heads,
+        dim=dim,
+        max_tokens=max_tokens,
+        dtype=variant.dtype,
+        norm=variant.norm,
+        acc=variant.acc,
+        q_max=limits.q,
+        kv_max=limits.kv,
+        logit_scales=(scale,) if variant.is_softmax or alibi else (),
+        exponential=variant.exponential,
+        probability_bits=probability_bits,
+        window=window,
+        alibi_slopes=tuple(steepest / (1 + head) for head in range(heads)) if alibi else (),
+    )
 
 
 def make_case(
@@ -122,95 +189,94 @@ def make_case(
     tokens: int,
     dim: int,
     patterns: tuple[str, ...] = ("random",),
+    batch: int = 1,
+    queries: int = 1,
     seed: int = 0,
+    max_tokens: int | None = None,
     logit_scale: float | None = None,
+    probability_bits: int = 24,
+    window: int | None = None,
+    alibi: float = 0.0,
 ) -> Case:
-    """A case with one head per pattern. Default logit scale: one that makes the weights of random operands differ."""
-    largest, generator = variant.largest(dim, tokens), np.random.default_rng(seed)
-    highest = min(largest, int(np.iinfo(variant.dtype).max))
-    q = np.stack([_query(pattern, generator, dim, -largest, highest) for pattern in patterns])
-    k = np.stack([_rows(pattern, "k", generator, (tokens, dim), -largest, highest) for pattern in patterns])
-    v = np.stack([_rows(pattern, "v", generator, (tokens, dim), -largest, highest) for pattern in patterns])
-    plans: tuple[SoftmaxPlan, ...] = ()
-    if variant.norm == "softmax":
-        bound = dim * largest * largest
-        plans = (softmax_plan(logit_scale=logit_scale or 6 * math.sqrt(dim) / bound, score_bound=bound),)
-    q, k, v = (x[None].astype(variant.dtype) for x in (q, k, v))
-    return Case(variant=variant, q=q, k=k, v=v, operand_max=largest, plans=plans)
+    """A case with one KV head per pattern, and `queries` query heads on each."""
+    spec = make_spec(
+        variant,
+        dim=dim,
+        max_tokens=max_tokens or tokens,
+        kv_heads=len(patterns),
+        queries=queries,
+        logit_scale=logit_scale,
+        probability_bits=probability_bits,
+        window=window,
+        alibi=alibi,
+    )
+    operands, generator = spec.operands, np.random.default_rng(seed)
+    q_range, kv_range = (
+        (-spec.q_max, min(spec.q_max, operands.q_max)),
+        (-spec.kv_max, min(spec.kv_max, operands.kv_max)),
+    )
+    requests = range(batch)
+    q = [[query_of(p, generator, dim, *q_range) for p in patterns for _ in range(queries)] for _ in requests]
+    k = [[rows_of(p, "k", generator, (tokens, dim), *kv_range) for p in patterns] for _ in requests]
+    v = [[rows_of(p, "v", generator, (tokens, dim), *kv_range) for p in patterns] for _ in requests]
+    return Case(spec=spec, q=np.array(q, operands.dtype), k=np.array(k, operands.dtype), v=np.array(v, operands.dtype))
+
+
+def prefix(case: Case, tokens: int) -> Case:
+    """The case with the first tokens of its context only."""
+    return Case(spec=case.spec, q=case.q, k=case.k[:, :, :tokens], v=case.v[:, :, :tokens])
 
 
 def make_set(
     case: Case,
     hardware: Hardware,
     *,
-    max_tokens: int | None = None,
+    partition: Partition = WHOLE,
+    paging: Paging = "contiguous",
+    nr_dpus: int | None = None,
     nr_tasklets: int = 17,
     options: EngineOptions | None = None,
     machine: Machine | None = None,
 ) -> AttentionSet:
     """DPUs for a case, by default of a machine of their own."""
     return AttentionSet(
-        batch=case.q.shape[0],
-        heads=case.q.shape[1],
-        dim=case.dim,
-        max_tokens=max_tokens or case.tokens,
-        dtype=case.variant.dtype,
-        norm=case.variant.norm,
-        acc=case.variant.acc,
-        operand_max=case.operand_max,
-        plans=case.plans,
+        case.spec,
+        batch=case.batch,
+        partition=partition,
+        paging=paging,
+        nr_dpus=nr_dpus,
         nr_tasklets=nr_tasklets,
         machine=machine or Machine(hardware),
         options=options,
     )
 
 
-def run(case: Case, hardware: Hardware, *, nr_tasklets: int = 17, options: EngineOptions | None = None) -> Outcome:
-    """Load K and V and decode one step."""
-    with make_set(case, hardware, nr_tasklets=nr_tasklets, options=options) as attention:
+def decode(case: Case, hardware: Hardware, *, positions: Sequence[int] | None = None, **how: Any) -> Answers:
+    """Load K and V and decode one step; `how` as in `make_set`."""
+    with make_set(case, hardware, **how) as attention:
+        attention.load_kv(case.k, case.v)
+        return attention.decode(case.q, positions=positions)
+
+
+def run(case: Case, hardware: Hardware, **how: Any) -> Outcome:
+    """As `decode`, with the counters of the launch, for cases that are one wave of one launch."""
+    with make_set(case, hardware, **how) as attention:
         attention.load_kv(case.k, case.v)
         attention.push_q(case.q)
         (result,) = attention.dpus.exec()
-        outputs = attention.pull_o()
-        return Outcome(outputs=outputs, result=result, timeline=list(attention.timeline.rows))
+        answers = attention.pull_o()
+        return Outcome(answers=answers, result=result, timeline=list(attention.timeline.rows))
 
 
-def assert_same(outputs: Integers | SoftmaxSums, expected: Integers | SoftmaxSums, *, where: str = "") -> None:
-    """Bit for bit, type included."""
-    for ours, theirs in zip(_parts(outputs), _parts(expected), strict=True):
-        assert ours.dtype == theirs.dtype, where
-        np.testing.assert_array_equal(ours, theirs, err_msg=where)
+def arrays_of(answers: Answers) -> tuple[NDArray[Any], ...]:
+    """The arrays of any answer."""
+    return (answers,) if isinstance(answers, np.ndarray) else tuple(answers)
 
 
-def _parts(outputs: Integers | SoftmaxSums) -> tuple[NDArray[Any], ...]:
-    return tuple(outputs) if isinstance(outputs, SoftmaxSums) else (outputs,)
-
-
-def _query(pattern: str, generator: np.random.Generator, dim: int, lowest: int, highest: int) -> NDArray[np.int64]:
-    if pattern == "alternating":
-        return np.where(np.arange(dim) % 2, lowest, highest)
-    if pattern == "all lowest":
-        return np.full(dim, lowest)
-    return generator.integers(lowest, highest, dim, endpoint=True)
-
-
-def _rows(
-    pattern: str, operand: str, generator: np.random.Generator, shape: tuple[int, int], lowest: int, highest: int
-) -> NDArray[np.int64]:
-    rows = generator.integers(lowest, highest, shape, endpoint=True)
-    if pattern == "all equal":
-        rows[:] = rows[0]
-    elif pattern == "one hot" and operand == "k":
-        winner, rows = rows[len(rows) // 2].copy(), np.zeros_like(rows)
-        rows[len(rows) // 2] = winner
-    elif pattern == "alternating":
-        rows = np.where((np.arange(shape[0])[:, None] + np.arange(shape[1])) % 2, lowest, highest)
-    elif pattern == "all lowest":
-        rows[:] = lowest
-    elif pattern == "zero" or (pattern == "zero v" and operand == "v"):
-        rows[:] = 0
-    return rows
-
-
-def _multiple_of_8(nbytes: int) -> int:
-    return -(-nbytes // 8) * 8
+def assert_same(answers: Answers, expected: Answers, *, where: str = "") -> None:
+    """Bit for bit, types and shapes included."""
+    assert type(answers) is type(expected), where
+    names: Iterable[str] = getattr(answers, "_fields", ("outputs",))
+    for name, ours, theirs in zip(names, arrays_of(answers), arrays_of(expected), strict=True):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape), f"{name}: {where}"
+        np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}: {where}")
