@@ -1,12 +1,12 @@
-"""Integer arithmetic that kernels share: rounding shifts and divisions, square roots, products of 94 bits (K-3)."""
+"""Integer arithmetic that kernels share: rounding shifts and divisions, roots, products of 94 bits (K-3, K-10)."""
 
 from __future__ import annotations
 
 from pim_runtime.device import clz, dpu_function, int64
 
-__all__ = ["bit_length", "int_sqrt", "round_divide", "round_shift", "scale", "times_q30"]
+__all__ = ["bit_length", "int_sqrt", "requantise", "round_divide", "round_shift", "scale", "times_q30"]
 
-Q30_FRACTION = (1 << 30) - 1
+Q30_FRACTION, LOW_LIMB = (1 << 30) - 1, (1 << 32) - 1
 
 
 @dpu_function
@@ -60,3 +60,27 @@ def int_sqrt(value: int) -> int:
 def times_q30(value: int, factor: int) -> int:
     """value * factor / 2**30, halves rounded up, for 0 <= factor <= 2**30: products of up to 94 bits."""
     return (value >> 30) * factor + round_shift((value & Q30_FRACTION) * factor, 30)
+
+
+@dpu_function
+def requantise(value: int, multiplier: int, shift: int, highest: int) -> int:
+    """value * multiplier * 2**-shift, halves rounded away from zero, saturated to -highest - 1 to highest (K-10).
+
+    |value| < 2**63, 0 <= multiplier <= 2**31 and 0 <= shift <= 95, as host.attention.requantise.dyadic gives them;
+    highest below 2**31. The product of up to 94 bits is upper * 2**32 + lower; half a unit of a shift above 32 adds to
+    upper, where lower cannot matter, and a result below 2**31 of a smaller shift needs upper < 2**31.
+    """
+    size = abs(value)
+    low = (size & LOW_LIMB) * multiplier
+    upper = (size >> 32) * multiplier + (low >> 32)
+    if shift > 33:
+        rounded = round_shift(upper >> 1, shift - 33)  # one bit less, so that half a unit can be added at shift 95
+    elif shift == 33:
+        rounded = round_shift(upper, 1)
+    elif upper >> 31 > 0:
+        rounded = 1 << 31
+    else:
+        rounded = round_shift((upper << 32) | (low & LOW_LIMB), shift)
+    if value < 0:
+        return -min(rounded, highest + 1)
+    return min(rounded, highest)

@@ -9,6 +9,7 @@ from .shapes import (
     GROUP,
     LOW_BITS,
     MAX_QUERIES,
+    RUNNING_ROWS,
     STATE_LENGTH,
     TABLE_SIZE,
     Accumulation,
@@ -25,9 +26,11 @@ from .shapes import (
     notes_length,
     output_kind,
     padded,
+    running_kind,
     score_kind,
     storage,
     summed_rows,
+    weight_kind,
 )
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "GROUP",
     "LOW_BITS",
     "MAX_QUERIES",
+    "RUNNING_ROWS",
     "STATE_LENGTH",
     "TABLE_SIZE",
     "Accumulation",
@@ -55,7 +59,9 @@ __all__ = [
     "online_program",
     "output_kind",
     "padded",
+    "running_kind",
     "score_kind",
     "storage",
     "summed_rows",
+    "weight_kind",
 ]

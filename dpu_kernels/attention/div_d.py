@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pim_runtime.device import (
     DpuFunction,
+    IntegerType,
     Tasklet,
     View,
     charge,
     div,
     dpu_function,
+    int32,
     int64,
     mram_read,
     mram_write,
@@ -36,8 +38,9 @@ def no_statistics(states: View, workers: int, queries: int, query: int, statisti
     """There are none."""
 
 
-def divider(arguments: WramSymbol, sizes: FixedSizes) -> DpuFunction:
+def divider(arguments: WramSymbol, sizes: FixedSizes, score: IntegerType) -> DpuFunction:
     """Phase 2: all queries' scores of a group at once."""
+    promoted = int64 if score.bits == 64 else int32  # as C promotes operands: dim need not fit a narrow score
 
     @dpu_function
     def normalise(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:
@@ -46,7 +49,7 @@ def divider(arguments: WramSymbol, sizes: FixedSizes) -> DpuFunction:
         for first in range(first_group(a, worker), a[Argument.END], GROUP * workers):
             mram_read(t, a[Argument.SCORES] + first // GROUP * group_bytes, group, group_bytes)
             for i in range(len(group)):
-                group[i] = div(int64, group[i], dim)  # in C, too, operands are promoted: dim need not fit a score
+                group[i] = div(promoted, group[i], dim)
             charge(t, GROUP * queries * a[Argument.NORM_SLOTS])
             mram_write(t, group, a[Argument.SCORES] + first // GROUP * group_bytes, group_bytes)
 

@@ -50,8 +50,10 @@ from .shapes import (
     SoftmaxConstant,
     Stage,
     output_kind,
+    running_kind,
     score_kind,
     storage,
+    weight_kind,
 )
 from .softmax import append_sums, begin_maximum, observe_maximum, softmax_weights, weigher
 from .sums import appender, merger, weighted_sum
@@ -113,9 +115,11 @@ def attention_program(
     notes, extra_rows, statistics_length = phases.notes, phases.extra_rows, STATE_LENGTH[norm]
     measure, normalise = phases.measure, phases.normalise
     measures, normalises = int(measure is not nothing), int(normalise is not nothing)
+    weight, running = weight_kind(operands, norm, acc), running_kind(operands, norm, acc)
+    narrow = int(running is not output)
     share, read_queries = sharer(arguments, shared, kind, notes), query_reader(arguments, shared, sizes, kind)
     score_tokens = scorer(arguments, sizes, kind, score, notes, unpack, phases.begin, phases.observe, phases.mark)
-    weigh_values = weighted_sum(arguments, sizes, operands, output, extra_rows, unpack)
+    weigh_values = weighted_sum(arguments, sizes, operands, weight, running, output, extra_rows, unpack)
     merge_sums = merger(arguments, sizes, output, extra_rows)
     append = appender(arguments, sizes, statistics_length, phases.finish)
 
@@ -135,6 +139,9 @@ def attention_program(
             stored = mem_alloc(t, kind, a[Argument.BUFFER_BYTES] // kind.itemsize)
         query = read_queries(t, queries, worker)
         total = mem_alloc(t, output, (queries + extra_rows) * columns)
+        sums = total
+        if narrow:
+            sums = mem_alloc(t, running, (queries + extra_rows) * columns)
         group = mem_alloc(t, score, (queries + extra_rows) * GROUP)
         cells = mem_alloc(t, int64, GROUP)
         states = wram_view(t, int64, shared.array(t)[STATES_AT], workers * queries * notes)
@@ -150,7 +157,7 @@ def attention_program(
                 normalise(t, worker, workers, group, cells, states)
             yield barrier_wait(t, normalised)
         if (worker >= 0) & (stage != Stage.STATISTICS):
-            weigh_values(t, worker, workers, stored, rows, group, cells, total)
+            weigh_values(t, worker, workers, stored, rows, group, cells, sums, total)
         yield barrier_wait(t, summed)
         if (worker < 0) & (stage != Stage.STATISTICS):
             merge_sums(t, workers, total, mem_alloc(t, output, columns))
@@ -171,7 +178,7 @@ def _phases(
     sizes: FixedSizes,
 ) -> Phases:
     if norm == "div_d":
-        normalise = divider(arguments, sizes)
+        normalise = divider(arguments, sizes, score)
         return Phases(0, 0, no_notes, nothing_to_observe, mark_nothing, nothing, normalise, no_statistics)
     if norm == "zscore_linear":
         finish = append_statistics

@@ -6,7 +6,7 @@ from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_func
 
 from .shapes import BLOCK_TOKENS, GROUP, Argument
 
-__all__ = ["add_scaled", "clear", "dot_product", "first_group", "group_address", "row_adder", "unpacker"]
+__all__ = ["add_scaled", "clear", "dot_product", "first_group", "flusher", "group_address", "row_adder", "unpacker"]
 
 
 @dpu_function
@@ -72,38 +72,57 @@ def add_scaled(total: View, factor: int, row: View) -> None:
         total[i] = total[i] + factor * row[i]
 
 
-@dpu_function
-def add_scaled_2(total: View, w0: int, r0: View, w1: int, r1: View) -> None:
-    """total += w0 * r0 + w1 * r1: one pass over `total` for two rows."""
-    for i in range(len(total)):
-        total[i] = total[i] + w0 * r0[i] + w1 * r1[i]
+def row_adder(rows_per_pass: int, weight: IntegerType) -> DpuFunction:
+    """Adds `rows_per_pass` rows, which stand `stride` elements apart in `rows`, times the weights from `first` on.
 
+    One pass over the total serves all of them. Weights fit the type `weight` (`shapes.weight_kind`).
+    """
 
-@dpu_function
-def add_scaled_4(total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View) -> None:
-    """total += w0 * r0 + w1 * r1 + w2 * r2 + w3 * r3: one pass over `total` for four rows."""
-    for i in range(len(total)):
-        total[i] = total[i] + (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
+    @dpu_function
+    def add_2_rows(total: View, w0: int, r0: View, w1: int, r1: View) -> None:
+        for i in range(len(total)):
+            total[i] = total[i] + w0 * r0[i] + w1 * r1[i]
 
-
-def row_adder(rows_per_pass: int) -> DpuFunction:
-    """Adds `rows_per_pass` rows, which stand `stride` elements apart in `rows`, times the weights from `first` on."""
+    @dpu_function
+    def add_4_rows(total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View) -> None:
+        for i in range(len(total)):
+            total[i] = total[i] + (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
 
     @dpu_function
     def add_4(total: View, group: View, first: int, rows: View, stride: int) -> None:
         dim = len(total)
         r0, r1 = rows.window(0, dim), rows.window(stride, dim)
         r2, r3 = rows.window(2 * stride, dim), rows.window(3 * stride, dim)
-        w0, w1, w2, w3 = group[first], group[first + 1], group[first + 2], group[first + 3]
-        add_scaled_4(total, w0, r0, w1, r1, w2, r2, w3, r3)
+        w0, w1 = weight(group[first]), weight(group[first + 1])
+        w2, w3 = weight(group[first + 2]), weight(group[first + 3])
+        add_4_rows(total, w0, r0, w1, r1, w2, r2, w3, r3)
 
     @dpu_function
     def add_2(total: View, group: View, first: int, rows: View, stride: int) -> None:
         dim = len(total)
-        add_scaled_2(total, group[first], rows.window(0, dim), group[first + 1], rows.window(stride, dim))
+        r0, r1 = rows.window(0, dim), rows.window(stride, dim)
+        add_2_rows(total, weight(group[first]), r0, weight(group[first + 1]), r1)
 
     @dpu_function
     def add_1(total: View, group: View, first: int, rows: View, stride: int) -> None:
-        add_scaled(total, group[first], rows.window(0, len(total)))
+        add_scaled(total, weight(group[first]), rows.window(0, len(total)))
 
     return {1: add_1, 2: add_2, 4: add_4}[rows_per_pass]
+
+
+@dpu_function
+def add_and_clear(total: View, running: View) -> None:
+    """total += running, and running starts anew."""
+    for i in range(len(total)):
+        total[i] = total[i] + running[i]
+    clear(running)
+
+
+@dpu_function
+def already_added(total: View, running: View) -> None:
+    """Both are the same view."""
+
+
+def flusher(total: IntegerType, running: IntegerType) -> DpuFunction:
+    """Brings running sums of type `running` into totals of type `total`."""
+    return already_added if running is total else add_and_clear

@@ -15,6 +15,7 @@ __all__ = [
     "GROUP",
     "LOW_BITS",
     "MAX_QUERIES",
+    "RUNNING_ROWS",
     "STACK_BYTES",
     "STATE_LENGTH",
     "TABLE_SIZE",
@@ -33,13 +34,16 @@ __all__ = [
     "notes_length",
     "output_kind",
     "padded",
+    "running_kind",
     "score_kind",
     "storage",
     "summed_rows",
+    "weight_kind",
 ]
 
 GROUP = 8  # tokens whose scores move in one DMA
 BLOCK_TOKENS = 16  # tokens of a block of a paged cache: K rows, then V rows
+RUNNING_ROWS = 256  # rows whose weighted sums fit 32 bits, where products have 22 (K-1)
 MAX_QUERIES = 32  # query heads that one K/V row serves in a launch: 32 x 8 scores of int64 are the longest DMA
 TABLE_SIZE = 257  # 2**(30 - i/256) for i = 0 to 256, and one more for the interpolation
 STACK_BYTES = 384  # per tasklet; the default 1024 would leave no room for 24 tasklets with 128 dimensions of int32
@@ -197,6 +201,22 @@ def score_kind(kind: IntegerType, acc: Accumulation) -> IntegerType:
 def output_kind(kind: IntegerType, acc: Accumulation) -> IntegerType:
     """Type of a stored output."""
     return kind if acc == "wrap" else int64
+
+
+def weight_kind(operands: Storage, norm: Norm, acc: Accumulation) -> IntegerType:
+    """Type that every weight of V fits (proven by host.attention.ranges); weights are stored as scores are."""
+    if acc == "wrap":
+        return operands.kind
+    if norm in ("softmax", "zscore") or (norm == "div_d" and operands.kind.bits < 32):
+        return int32
+    return score_kind(operands.kind, acc)
+
+
+def running_kind(operands: Storage, norm: Norm, acc: Accumulation) -> IntegerType:
+    """Type of a worker's sums over up to RUNNING_ROWS rows of V (proven by host.attention.ranges)."""
+    if acc == "wide" and operands.kind.bits == 8 and norm in ("div_d", "zscore"):
+        return int32
+    return output_kind(operands.kind, acc)
 
 
 def summed_rows(norm: Norm, queries: int) -> int:

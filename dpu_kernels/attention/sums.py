@@ -5,8 +5,8 @@ from __future__ import annotations
 from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, charge, dpu_function, mram_read, mram_write
 from pim_runtime.symbols import WramSymbol
 
-from .rows import add_scaled, clear, first_group, group_address, row_adder
-from .shapes import GROUP, Argument, FixedSizes, Storage
+from .rows import add_scaled, clear, first_group, flusher, group_address, row_adder
+from .shapes import GROUP, RUNNING_ROWS, Argument, FixedSizes, Storage
 
 __all__ = ["appender", "merger", "weighted_sum"]
 
@@ -15,6 +15,8 @@ def weighted_sum(
     arguments: WramSymbol,
     sizes: FixedSizes,
     operands: Storage,
+    weight: IntegerType,
+    running: IntegerType,
     output: IntegerType,
     extra_rows: int,
     unpack: DpuFunction,
@@ -25,11 +27,20 @@ def weighted_sum(
     """
     rows_per_pass, elements_per_item = operands.rows_in_a_pass, operands.elements_per_item
     itemsize, output_itemsize = operands.kind.itemsize, output.itemsize
-    add_rows = row_adder(rows_per_pass)
+    add_rows = row_adder(rows_per_pass, weight)
+    flush = flusher(output, running)
 
     @dpu_function
     def weigh_values(
-        t: Tasklet, worker: int, workers: int, stored: View, rows: View, group: View, cells: View, total: View
+        t: Tasklet,
+        worker: int,
+        workers: int,
+        stored: View,
+        rows: View,
+        group: View,
+        cells: View,
+        sums: View,
+        total: View,
     ) -> None:
         a = arguments.array(t)
         dim, row_bytes = sizes.dim or a[Argument.DIM], sizes.row_bytes or a[Argument.ROW_BYTES]
@@ -42,6 +53,8 @@ def weighted_sum(
                 part_bytes = min(row_bytes - start, (width * itemsize // elements_per_item + 7) & -8)
             stored_stride, stride = part_bytes // itemsize, part_bytes * elements_per_item // itemsize
             clear(total)
+            clear(sums)
+            taken = 0
             for first in range(first_group(a, worker), end, GROUP * workers):
                 skipped, filled = max(0, a[Argument.FIRST] - first), min(GROUP, end - first)
                 values = group_address(t, a, a[Argument.V], first, row_bytes, cells) + start
@@ -53,8 +66,12 @@ def weighted_sum(
                     unpack(stored.window(0, rows_per_pass * stored_stride), rows)
                     # Where no row was read, before the first and behind the last token, weights are 0.
                     for i in range(summed):
-                        add_rows(total.window(i * total_stride, width), group, GROUP * i + j, rows, stride)
+                        add_rows(sums.window(i * total_stride, width), group, GROUP * i + j, rows, stride)
                 charge(t, (filled - skipped) * summed * a[Argument.SUM_SLOTS] * width // dim)
+                taken += GROUP
+                if taken % RUNNING_ROWS == 0:
+                    flush(total, sums)
+            flush(total, sums)
             for i in range(summed):
                 target = a[Argument.PARTIALS] + (worker * summed + i) * a[Argument.OUTPUT_BYTES]
                 part = total.window(i * total_stride, total_stride)

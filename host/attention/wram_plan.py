@@ -10,6 +10,7 @@ from dpu_kernels.attention import (
     notes_length,
     output_kind,
     padded,
+    running_kind,
     score_kind,
     summed_rows,
 )
@@ -97,6 +98,8 @@ def _needed(spec: AttentionSpec, plan: WramPlan, nr_tasklets: int) -> int:
         sums = spec.queries * (spec.dim * 8 + CELLS_BYTES) + padded(spec.queries * score.itemsize)
         part = spec.dim * 8
     else:
-        sums = summed * (columns * output.itemsize + GROUP * score.itemsize) + CELLS_BYTES
+        running = running_kind(spec.storage, spec.norm, spec.acc)
+        column_bytes = output.itemsize + (running.itemsize if running is not output else 0)
+        sums = summed * (columns * column_bytes + GROUP * score.itemsize) + CELLS_BYTES
         part = columns * output.itemsize
     return shared + nr_tasklets * (ALIGNMENT - 8 + rows + own_query + sums) + part

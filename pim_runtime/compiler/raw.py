@@ -18,7 +18,6 @@ __all__: list[str] = []
 
 INT8, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 CACHE_LINE_BYTES = 64
-WORDS_PER_CHUNK = 8
 
 
 @intrinsic
@@ -107,36 +106,36 @@ def prefetch_line(typingctx: Any, address: Any) -> Any:
 @overload(raw.prefetch, jit_options={"forceinline": True}, strict=False)
 def _(address: Any, nr_bytes: Any) -> Any:
     def prefetch(address: Any, nr_bytes: Any) -> None:
-        for offset in range(0, nr_bytes, CACHE_LINE_BYTES):
+        # The first lines without a loop: where the size is a constant, nothing else is left of all this.
+        prefetch_line(address)
+        if nr_bytes > CACHE_LINE_BYTES:
+            prefetch_line(address + CACHE_LINE_BYTES)
+        if nr_bytes > 2 * CACHE_LINE_BYTES:
+            prefetch_line(address + 2 * CACHE_LINE_BYTES)
+            prefetch_line(address + 3 * CACHE_LINE_BYTES)
+        for offset in range(4 * CACHE_LINE_BYTES, nr_bytes, CACHE_LINE_BYTES):
             prefetch_line(address + offset)
 
     return prefetch
 
 
 @intrinsic
-def copy_chunk(typingctx: Any, target: Any, source: Any) -> Any:
-    """Copy eight words at once."""
+def copy_bytes(typingctx: Any, target: Any, source: Any, nr_bytes: Any) -> Any:
+    """LLVM's memcpy: a few moves where the size is a constant, the C library's function elsewhere."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        chunk = ir.VectorType(INT64, WORDS_PER_CHUNK).as_pointer()
-        value = builder.load(builder.inttoptr(args[1], chunk), align=8)
-        builder.store(value, builder.inttoptr(args[0], chunk), align=8)
+        pointers = [builder.inttoptr(arg, INT8.as_pointer()) for arg in args[:2]]
+        signature = ir.FunctionType(ir.VoidType(), [pointers[0].type, pointers[1].type, INT64, ir.IntType(1)])
+        function = cgutils.get_or_insert_function(builder.module, signature, "llvm.memcpy.p0.p0.i64")
+        builder.call(function, [*pointers, args[2], ir.Constant(ir.IntType(1), 0)])
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64), codegen
+    return types.void(types.int64, types.int64, types.int64), codegen
 
 
 @overload(raw.copy_words, jit_options={"forceinline": True}, strict=False)
 def _(target: Any, source: Any, nr_words: Any) -> Any:
-    def copy(target: Any, source: Any, nr_words: Any) -> None:
-        # Explicit chunks: a plain word loop is vectorised too, but in steps that rows of 128 bytes never fill.
-        whole = nr_words & -WORDS_PER_CHUNK
-        for word in range(0, whole, WORDS_PER_CHUNK):
-            copy_chunk(target + 8 * word, source + 8 * word)
-        for word in range(nr_words - whole):
-            store_int64(target + 8 * (whole + word), load_int64(source + 8 * (whole + word)))
-
-    return copy
+    return lambda target, source, nr_words: copy_bytes(target, source, 8 * nr_words)
 
 
 @overload(bits.leading_zeros, strict=False)
