@@ -56,7 +56,7 @@ class LinearSums(NamedTuple):
     score_values: int64 [..., dim], A = sum_j s_j v_j.
     values: int64 [..., dim], B = sum_j v_j.
     score_sum: int64 [...], S1 = sum_j s_j.
-    square_limbs: int64 [..., 3], sums of hi**2, hi * lo and lo**2 with s = hi * 2**24 + lo, -2**23 <= lo < 2**23, so that
+    square_limbs: int64 [..., 3], sums of hi**2, hi * lo and lo**2 with s = hi * 2**24 + lo and -2**23 <= lo < 2**23:
         S2 = sum_j s_j**2 = limb[0] * 2**48 + 2 * limb[1] * 2**24 + limb[2], which 64 bits do not hold.
     tokens: int64 [...], n.
     """
