@@ -150,8 +150,7 @@ class AttentionSet:
         if not self.tokens:
             raise ValueError("push_q before load_kv: there are no tokens to attend to")
         self._queries = q.reshape(-1, spec.queries, spec.dim).repeat(self.partition.parts, axis=0)
-        newest = np.full(self.batch, self.tokens - 1)
-        self._calls = self._calls_at(newest if positions is None else np.broadcast_to(positions, self.batch))
+        self._calls = self._calls_at(self._checked_positions(self.tokens - 1 if positions is None else positions))
         if self.nr_waves == 1:
             self._runner.push_arguments(self._calls)
             self._runner.push_queries(self._calls, self._queries)
@@ -163,10 +162,13 @@ class AttentionSet:
         if self.nr_waves == 1:
             self._runner.launch(self._calls)
             return
+        self._answers = []  # a launch that fails leaves none
         self._answers = self._runner.run(self._calls, self._queries, self._waves)
 
     def pull_parts(self) -> Answers:
         """The answers of every part: the record's arrays are [parts, batch, heads, ...]."""
+        if self.nr_waves > 1 and not self._answers:
+            raise ValueError("pull before launch: with several waves there are no answers yet")
         answers = self._answers or [self._runner.pull(self._calls)]
         return by_part(self.spec, answers, self._waves, self.partition.parts)
 
@@ -179,6 +181,14 @@ class AttentionSet:
         self.push_q(q, positions=positions)
         self.launch()
         return self.pull_o()
+
+    def _checked_positions(self, positions: ArrayLike) -> NDArray[np.int64]:
+        given = np.asarray(positions)
+        if given.shape not in ((), (self.batch,)) or not np.issubdtype(given.dtype, np.integer):
+            raise ValueError(f"positions {given.dtype} {given.shape}: one integer, or one per request [{self.batch}]")
+        if given.min() < 0 or given.max() >= self.tokens:
+            raise ValueError(f"positions from {given.min()} to {given.max()}: there are tokens 0 to {self.tokens - 1}")
+        return np.broadcast_to(given, self.batch).astype(np.int64)
 
     def _write(self, first: int, k: Integers, v: Integers) -> None:
         """Rows [batch, kv_heads, n, dim] from token `first` on, to the parts that hold them."""
