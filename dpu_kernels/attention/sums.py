@@ -50,7 +50,7 @@ def weighted_sum(
             width = min(columns, dim - column)
             part_bytes, start = row_bytes, column * itemsize // elements_per_item
             if width < dim:
-                part_bytes = min(row_bytes - start, (width * itemsize // elements_per_item + 7) & -8)
+                part_bytes = min(row_bytes - start, (-(-width * itemsize // elements_per_item) + 7) & -8)
             stored_stride, stride = part_bytes // itemsize, part_bytes * elements_per_item // itemsize
             clear(total)
             clear(sums)

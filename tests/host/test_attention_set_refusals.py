@@ -181,10 +181,7 @@ def test_queries_that_do_not_belong_are_refused(attention, vector, message):
     assert_unchanged(attention, rows, 3)
 
 
-UNCHECKED = pytest.mark.xfail(strict=True, reason="AttentionSet.push_q takes positions that no context of it has")
-
-
-@pytest.mark.parametrize("positions", [pytest.param(-1, marks=UNCHECKED), pytest.param(4, marks=UNCHECKED), [0, 0]])
+@pytest.mark.parametrize("positions", [-1, 4, [0, 0]])
 def test_positions_that_do_not_belong_are_refused(attention, positions):
     """Before the first token, beyond the longest context, or not one per request."""
     rows = len(attention.timeline.rows)

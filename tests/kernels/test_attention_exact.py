@@ -73,6 +73,13 @@ def test_adversarial_operands(hardware, variant, scale):
             assert_same(decode(case, hardware), case.expected(), where=f"{tokens} tokens x {dim}")
 
 
+@every_variant
+def test_one_worker_adds_up_many_of_the_largest_products(hardware, variant):
+    """Narrow sums are emptied into wide ones before they could overflow."""
+    case = make_case(variant, tokens=1030, dim=5, patterns=("all lowest", "alternating"))
+    assert_same(decode(case, hardware, nr_tasklets=2), case.expected(nr_tasklets=2))
+
+
 @pytest.mark.parametrize("exponential", EXPONENTIALS)
 def test_every_exponential(hardware, exponential):
     variant = Variant(dtype="int8", norm="softmax", exponential=exponential)
