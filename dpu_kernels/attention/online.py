@@ -199,11 +199,11 @@ def attender(
                     mram_read(t, source, biases.window(i * GROUP, GROUP), 8 * GROUP)
             for j in range(skipped, filled):
                 mram_read(t, keys + j * row_bytes, stored_element, row_bytes)
-                unpack(stored_element, row)
+                unpack(t, stored_element, row)
                 for i in range(queries):
                     scores[i] = dot(element, query.window(i * stride, dim)) + biases[i * GROUP + j]
                 mram_read(t, values + j * row_bytes, stored_element, row_bytes)
-                unpack(stored_element, row)
+                unpack(t, stored_element, row)
                 for i in range(queries):
                     state = notes.window(i * LENGTH, LENGTH)
                     take_token(t, i, scores[i], element, state, totals.window(i * dim, dim))

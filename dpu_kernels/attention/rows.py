@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, mram_read
+from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, int16, mram_read, wram_view
 
 from .shapes import BLOCK_TOKENS, GROUP, Argument
 
@@ -28,16 +28,16 @@ def group_address(t: Tasklet, a: View, rows: int, token: int, row_bytes: int, ce
 
 
 @dpu_function
-def unpack_nibbles(stored: View, row: View) -> None:
-    """Two signed elements of four bits per byte, low one first (K-12)."""
+def unpack_nibbles(t: Tasklet, stored: View, row: View) -> None:
+    """Two signed elements of four bits per byte, low one first (K-12): each byte becomes the two bytes of an int16."""
+    pairs = wram_view(t, int16, row.address, len(stored))
     for i in range(len(stored)):
-        pair = stored[i]
-        row[2 * i] = ((pair & 15) ^ 8) - 8
-        row[2 * i + 1] = pair >> 4
+        both = stored[i]
+        pairs[i] = ((((both & 15) ^ 8) - 8) & 255) | ((both >> 4) << 8)
 
 
 @dpu_function
-def nothing_to_unpack(stored: View, row: View) -> None:
+def nothing_to_unpack(t: Tasklet, stored: View, row: View) -> None:
     """Elements are stored as they are: `stored` and `row` are the same view."""
 
 

@@ -87,7 +87,7 @@ def scorer(
             clear(group)
             for j in range(skipped, filled):
                 mram_read(t, rows + j * row_bytes, stored_key, row_bytes)
-                unpack(stored_key, row)
+                unpack(t, stored_key, row)
                 for i in range(queries):
                     group[GROUP * i + j] = dot(key, query.window(i * stride, dim))
             mark(group, skipped, filled)

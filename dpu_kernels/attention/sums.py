@@ -63,7 +63,7 @@ def weighted_sum(
                     for k in range(max(0, skipped - j), min(rows_per_pass, filled - j)):
                         row = stored.window(k * stored_stride, stored_stride)
                         mram_read(t, values + (j + k) * row_bytes, row, part_bytes)
-                    unpack(stored.window(0, rows_per_pass * stored_stride), rows)
+                    unpack(t, stored.window(0, rows_per_pass * stored_stride), rows)
                     # Where no row was read, before the first and behind the last token, weights are 0.
                     for i in range(summed):
                         add_rows(sums.window(i * total_stride, width), group, GROUP * i + j, rows, stride)
