@@ -77,6 +77,7 @@ class AttentionSet:
             partition,
             nr_dpus=heads_per_wave * parts,
             slots=self.nr_waves,
+            at_once=self.nr_waves,
             paging=paging,
             nr_tasklets=nr_tasklets,
             machine=machine,

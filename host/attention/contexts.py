@@ -43,6 +43,8 @@ class Unit(NamedTuple):
 class Contexts:
     """`nr_dpus` DPUs with a loaded attention program and room for `slots` contexts each, None for the usual number.
 
+    at_once: how many contexts per DPU are sure to fit with full length when paged.
+
     nr_tasklets: 2 to 24: one master and the workers.
     Raises CapacityError when the contexts cannot fit, and what DpuSet raises.
     """
@@ -54,6 +56,7 @@ class Contexts:
         *,
         nr_dpus: int,
         slots: int | None,
+        at_once: int,
         paging: Paging,
         nr_tasklets: int,
         machine: Machine | None,
@@ -68,7 +71,7 @@ class Contexts:
         heap_bytes = binary.mram_heap_bytes
         if slots is None:
             slots = default_slots(spec, partition, paging=paging, heap_bytes=heap_bytes)
-        self.layout = plan_layout(spec, partition, paging=paging, slots=slots, heap_bytes=heap_bytes)
+        self.layout = plan_layout(spec, partition, paging=paging, slots=slots, at_once=at_once, heap_bytes=heap_bytes)
         usual = spec.queries == 1 and self.wram.columns == spec.dim and spec.dim in USUAL_DIMS
         self.heap_address = binary.symbols[HEAP_NAME].address
         self.dpus = DpuSet(nr_dpus, machine=machine, options=options)

@@ -77,6 +77,7 @@ class KvCache:
             partition,
             nr_dpus=nr_dpus,
             slots=contexts_per_dpu,
+            at_once=1,
             paging=paging,
             nr_tasklets=nr_tasklets,
             machine=machine,

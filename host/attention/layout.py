@@ -68,17 +68,19 @@ class MramLayout:
 
 
 def plan_layout(
-    spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, heap_bytes: int
+    spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, at_once: int, heap_bytes: int
 ) -> MramLayout:
-    """The layout for `slots` contexts per DPU. When paged, all of the heap that is left becomes blocks.
+    """The layout for `slots` contexts per DPU, `at_once` of which are sure to fit with full length, all if contiguous.
 
+    When paged, all of the heap that is left becomes blocks.
     Raises CapacityError with the longest context that fits `heap_bytes`, ValueError for less than one slot.
     """
     if slots < 1:
         raise ValueError(f"{slots} contexts per DPU: at least 1")
-    layout = _layout(spec, partition.part_capacity(spec.max_tokens), partition, paging, slots, heap_bytes)
+    capacity = partition.part_capacity(spec.max_tokens)
+    layout = _layout(spec, capacity, partition, paging, slots, at_once, heap_bytes)
     if layout.end > heap_bytes:
-        fits = longest_context(spec, partition, paging=paging, slots=slots, heap_bytes=heap_bytes)
+        fits = longest_context(spec, partition, paging=paging, slots=slots, at_once=at_once, heap_bytes=heap_bytes)
         several = f", {slots} such contexts per DPU" if slots > 1 else ""
         raise CapacityError(
             f"{spec.max_tokens} tokens of {spec.dim} {spec.dtype} elements on {partition.parts} DPUs{several} need "
@@ -89,12 +91,14 @@ def plan_layout(
     return layout
 
 
-def longest_context(spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, heap_bytes: int) -> int:
-    """Tokens of the longest context of which `slots` fit the MRAM heap of every DPU (S0-13); 0 if none does."""
+def longest_context(
+    spec: AttentionSpec, partition: Partition, *, paging: Paging, slots: int, at_once: int, heap_bytes: int
+) -> int:
+    """Tokens of the longest context for which `plan_layout` finds room in `heap_bytes` of MRAM (S0-13); 0 if none."""
     known, too_large = 0, heap_bytes // spec.storage.row_bytes(spec.dim) + 1
     while too_large - known > 1:
         middle = (known + too_large) // 2
-        if _layout(spec, middle, partition, paging, slots, heap_bytes).end <= heap_bytes:
+        if _layout(spec, middle, partition, paging, slots, at_once, heap_bytes).end <= heap_bytes:
             known = middle
         else:
             too_large = middle
@@ -106,12 +110,12 @@ def default_slots(spec: AttentionSpec, partition: Partition, *, paging: Paging, 
     if paging == "paged":
         return PAGED_SLOTS
     capacity = partition.part_capacity(spec.max_tokens)
-    one, two = (_layout(spec, capacity, partition, paging, slots, heap_bytes).end for slots in (1, 2))
+    one, two = (_layout(spec, capacity, partition, paging, slots, slots, heap_bytes).end for slots in (1, 2))
     return max(1, 1 + (heap_bytes - one) // (two - one))
 
 
 def _layout(
-    spec: AttentionSpec, capacity: int, partition: Partition, paging: Paging, slots: int, heap_bytes: int
+    spec: AttentionSpec, capacity: int, partition: Partition, paging: Paging, slots: int, at_once: int, heap_bytes: int
 ) -> MramLayout:
     kind = spec.storage.kind
     row_bytes, q_bytes = spec.storage.row_bytes(spec.dim), padded(spec.dim * kind.itemsize)
@@ -128,7 +132,7 @@ def _layout(
     if paging == "paged":
         table_bytes, block_bytes, slot_bytes = 8 * blocks_per_slot, 2 * BLOCK_TOKENS * row_bytes, 0
         kv = tables + slots * table_bytes
-        nr_blocks = max(blocks_per_slot, (heap_bytes - kv - behind) // block_bytes)
+        nr_blocks = max(at_once * blocks_per_slot, (heap_bytes - kv - behind) // block_bytes)
         v = BLOCK_TOKENS * row_bytes
     else:
         table_bytes, block_bytes, slot_bytes = 0, 0, 2 * capacity * row_bytes

@@ -109,16 +109,9 @@ def small_hardware(hardware):
     return dataclasses.replace(hardware, dpu=dataclasses.replace(hardware.dpu, mram_bytes=1 << 20))
 
 
-NO_BLOCKS = pytest.mark.xfail(strict=True, reason="plan_layout counts the blocks of one context, however many slots")
-
-
 @pytest.mark.parametrize(
     ("paging", "nr_dpus", "parts"),
-    [
-        *[("contiguous", *size) for size in [(3, 1), (1, 1), (1, 3), (2, 2)]],
-        ("paged", 3, 1),
-        *[pytest.param("paged", *size, marks=NO_BLOCKS) for size in [(1, 1), (1, 3), (2, 2)]],
-    ],
+    [(paging, *size) for paging in ("contiguous", "paged") for size in [(3, 1), (1, 1), (1, 3), (2, 2)]],
 )
 def test_exactly_the_longest_context_runs(small_hardware, paging, nr_dpus, parts):
     """Three contexts, split or not, some in waves: the tokens that a refusal names fit, one more does not (S0-13)."""

@@ -53,7 +53,7 @@ def make_cache(
     **arguments: Any,
 ) -> KvCache:
     """A cache on a machine of its own, whose DPUs have room for so many slots (and blocks when paged) and no more."""
-    layout = plan_layout(spec, partition, paging=paging, slots=slots, heap_bytes=PLENTY)
+    layout = plan_layout(spec, partition, paging=paging, slots=slots, at_once=1, heap_bytes=PLENTY)
     spare = max(0, layout.nr_blocks - blocks) * layout.block_bytes
     hardware = load_profile("upmem-v1a").with_values({"dpu.mram_bytes": layout.end - spare})
     return KvCache(
