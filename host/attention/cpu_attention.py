@@ -31,9 +31,10 @@ from .integer_math import magnitude
 from .operands import operand_dtype
 from .ranges import check_ranges, score_dtype
 from .softmax_plan import SoftmaxPlan
-from .sums import SoftmaxSums
+from .sums import SoftmaxSums, ZscoreSums
+from .zscore import z_bits
 
-__all__ = ["cpu_div_d", "cpu_softmax"]
+__all__ = ["cpu_div_d", "cpu_softmax", "cpu_zscore"]
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -104,6 +105,26 @@ def cpu_softmax(q: Integers, k: Integers, v: Integers, plans: Sequence[SoftmaxPl
                 plan.probability_bits,
                 sums.weighted_values[request, head],
             )
+
+    _run(attend, shares)
+    return sums
+
+
+def cpu_zscore(q: Integers, k: Integers, v: Integers, *, nr_threads: int) -> ZscoreSums:
+    """Sums of `zscore.attention_zscore`, bit for bit, with leading axes [batch, query_heads]. As `cpu_div_d`, wide."""
+    group = _check_operands(q, k, v, norm="zscore", acc="wide")
+    shares = _shares(q.shape[0] * q.shape[1], nr_threads)
+    score, wide = score_dtype(q.dtype), np.dtype(np.int64)
+    fraction_bits = z_bits(k.shape[2])
+    sums = ZscoreSums(weighted_values=np.empty(q.shape, wide), fraction_bits=np.full(q.shape[:2], fraction_bits))
+    kernel = _compiled("zscore_head", (*_operand_types(q.dtype), _row(score), _row(wide), types.int64, _row(wide)))
+
+    def attend(first: int, last: int) -> None:
+        scores, weights = np.empty(k.shape[2], score), np.empty(k.shape[2], wide)
+        for index in range(first, last):
+            request, head = divmod(index, q.shape[1])
+            rows = _head(q, k, v, request, head, group)
+            kernel(*rows, scores, weights, int(fraction_bits), sums.weighted_values[request, head])
 
     _run(attend, shares)
     return sums
@@ -210,6 +231,6 @@ def _kernels() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where numba looks when it reads a cache entry
     spec.loader.exec_module(module)
-    for helper in ("shift_rounded", "score_rows", "sum_rows"):
+    for helper in ("shift_rounded", "score_rows", "sum_rows", "divided", "bit_length", "square_root"):
         setattr(module, helper, numba.njit(nogil=True)(getattr(module, helper)))
     return module

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.attention import cpu_attention
-from host.attention.cpu_attention import cpu_div_d, cpu_softmax
+from host.attention.cpu_attention import cpu_div_d, cpu_softmax, cpu_zscore
 from host.attention.exponential import Exponential
 from host.attention.ranges import AccumulatorOverflow, largest_operand
 from host.attention.reference import attention_div_d, attention_softmax
 from host.attention.softmax_plan import softmax_plan
+from host.attention.zscore import attention_zscore
 
 DTYPES = ("int8", "int16", "int32")
 SHAPES = st.tuples(
@@ -62,6 +63,12 @@ def check_softmax(q, k, v, plans, nr_threads):
         theirs = attention_softmax(q[:, head], k[:, kv_head], v[:, kv_head], plans[head % len(plans)])
         for part, expected in zip(ours, theirs, strict=True):
             assert_same(part[:, head], expected)
+
+
+def check_zscore(q, k, v, nr_threads):
+    ours = cpu_zscore(q, k, v, nr_threads=nr_threads)
+    for part, expected in zip(ours, attention_zscore(q, per_query(k, q), per_query(v, q)), strict=True):
+        assert_same(part, expected)
 
 
 # --- equal to the reference ------------------------------------------------------------------------------------------
@@ -125,6 +132,13 @@ def extremes(dtype, norm, tokens):
     return (info.min, info.max) if limit == info.max else (-limit, limit)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(shape=SHAPES, seed=st.integers(0, 2**32), nr_threads=st.integers(1, 40), share=st.sampled_from([1, 8, 1000]))
+def test_zscore_of_small_and_large_scores(dtype, shape, seed, nr_threads, share):
+    limit = largest_operand(dtype=dtype, norm="zscore", acc="wide", dim=shape[4], max_tokens=shape[3])
+    check_zscore(*operands(shape, dtype, max(0, limit // share - 1), seed), nr_threads)
+
+
 @pytest.mark.parametrize("tokens", [1, 2, 13])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_adversarial_operands(dtype, tokens):
@@ -137,6 +151,8 @@ def test_adversarial_operands(dtype, tokens):
     plan = softmax_plan(logit_scale=3 / (6 * low**2), score_bound=6 * low**2)
     for q, k, v in adversarial(low, high, dtype, tokens):
         check_softmax(q, k, v, [plan], 2)
+    for q, k, v in adversarial(*extremes(dtype, "zscore", tokens), dtype, tokens):
+        check_zscore(q, k, v, 2)
 
 
 @pytest.mark.parametrize(("dtype", "expected"), [("int8", 0), ("int16", 4096), ("int32", 4096)])
