@@ -202,7 +202,7 @@ def _needs(kernel: _Kernel, q_max: int, k_max: int, v_max: int) -> Iterator[_Nee
     if kernel.norm == "div_d" and kernel.dtype == np.int16:
         yield _Need("weights", weight, _INT32_MAX)
     if kernel.norm in ("div_d", "zscore") and kernel.dtype == np.int8:
-        yield _Need("running sums", RUNNING_ROWS * weight * v_max, _INT32_MAX)
+        yield _Need("running sums", min(tokens, RUNNING_ROWS) * weight * v_max, _INT32_MAX)
     yield _Need("outputs", tokens * weight * v_max, _INT64_MAX)
 
 
