@@ -1,16 +1,25 @@
-"""Exact integer arithmetic on int64 arrays: the scalar primitives of K-3, and the product of integer matrices."""
+"""Exact integer arithmetic: on int64 arrays the scalar primitives of K-3 and the product of matrices, and sizes."""
 
 from __future__ import annotations
 
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bit_length", "isqrt", "magnitude", "matmul", "rdiv", "rsh"]
+__all__ = ["bit_length", "isqrt", "magnitude", "matmul", "rdiv", "rsh", "whole_number"]
 
 Integers = NDArray[np.signedinteger[Any]]
 _ISQRT_MAX = 3_037_000_499  # floor(sqrt(2**63 - 1))
+
+
+def whole_number(name: str, value: SupportsIndex) -> int:
+    """A Python integer, which cannot overflow, from any integer such as np.int8(127). Raises TypeError for others."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name} = {value!r}: give an integer") from None
 
 
 def rsh(a: NDArray[np.int64], shift: int | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ declares as variables, and ALiBi biases. Rows are padded to the DMA granularity 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dpu_kernels.attention import (
     BLOCK_TOKENS,
@@ -73,8 +73,11 @@ def plan_layout(
     """The layout for `slots` contexts per DPU, `at_once` of which are sure to fit with full length, all if contiguous.
 
     When paged, all of the heap that is left becomes blocks.
-    Raises CapacityError with the longest context that fits `heap_bytes`, ValueError for less than one slot.
+    Raises CapacityError with the longest context that fits `heap_bytes`, ValueError for less than one slot or another
+    paging.
     """
+    if paging not in get_args(Paging):
+        raise ValueError(f"paging = {paging!r}: choose one of {', '.join(get_args(Paging))}")
     if slots < 1:
         raise ValueError(f"{slots} contexts per DPU: at least 1")
     capacity = partition.part_capacity(spec.max_tokens)

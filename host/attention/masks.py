@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["TokenRange", "alibi_bias", "alibi_slopes", "visible"]
 
 _BIAS_MAX = 2**61  # as the scores of softmax themselves (K-1)
+_DISTANCE_MAX = 2**62  # no context is longer, and positions less a window fit int64
 
 
 class TokenRange(NamedTuple):
@@ -41,7 +42,7 @@ def visible(position: ArrayLike, *, tokens: ArrayLike, window: int | None = None
     if window is not None and window < 1:
         raise ValueError(f"window = {window}: a query sees at least itself; None sees everything.")
     end = np.minimum(places + 1, lengths)
-    first = np.zeros_like(end) if window is None else np.maximum(places + 1 - window, 0)
+    first = np.zeros_like(end) if window is None else np.maximum(places + 1 - min(window, _DISTANCE_MAX), 0)
     return TokenRange(first=np.minimum(first, end), end=end)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 
 from dpu_kernels.attention import RUNNING_ROWS, Accumulation, Norm
 
+from .integer_math import whole_number
 from .operands import operand_dtype, operand_type
 
 __all__ = [
@@ -111,10 +112,12 @@ def check_ranges(
     accumulate in `score_dtype(dtype)`, everything else in int64; softmax weights are at most 2**probability_bits.
     `acc="wrap"` wraps by definition, so nothing is checked.
 
-    Raises AccumulatorOverflow when the proof fails, ValueError for impossible arguments, TypeError for another dtype.
+    Raises AccumulatorOverflow when the proof fails, ValueError for impossible arguments, TypeError for another dtype
+    and for sizes that are no integers.
     """
     kernel = _kernel(dtype, norm, acc, dim, max_tokens, probability_bits, bias_max)
     operand = operand_type(dtype)
+    q_max, k_max, v_max = whole_number("q_max", q_max), whole_number("k_max", k_max), whole_number("v_max", v_max)
     for name, value, largest in (
         ("q_max", q_max, -operand.q_min),
         ("k_max", k_max, -operand.kv_min),
@@ -261,6 +264,8 @@ def _kernel(
         raise ValueError(f'acc = {acc!r}: choose "wrap" or "wide".')
     if norm != "div_d" and acc == "wrap":
         raise ValueError(f'{norm} has no wrapping form: choose acc="wide".')
+    dim, max_tokens = whole_number("dim", dim), whole_number("max_tokens", max_tokens)
+    probability_bits, bias_max = whole_number("probability_bits", probability_bits), whole_number("bias_max", bias_max)
     if dim < 1 or max_tokens < 1:
         raise ValueError(f"attention over {max_tokens} tokens x {dim} dimensions: both must be at least 1.")
     if not 1 <= probability_bits <= PROBABILITY_BITS_MAX:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from dpu_kernels.attention import MAX_QUERIES, Accumulation, DTypeName, Exponential, Norm, Storage, storage
 
+from .exponential import check_exponential
+from .integer_math import whole_number
 from .masks import alibi_bias
 from .operands import OperandType, operand_type
 from .ranges import check_ranges
@@ -21,6 +23,7 @@ from .softmax_plan import SoftmaxPlan, softmax_plan
 
 __all__ = ["AttentionSpec"]
 
+SIZES = ("heads", "kv_heads", "dim", "max_tokens", "q_max", "kv_max", "probability_bits", "window")
 RESCALING_OCTAVES = 30  # sums are rescaled with weights in Q30
 
 
@@ -38,7 +41,7 @@ class AttentionSpec:
     exponential, probability_bits: of softmax (K-6, K-7).
     window: tokens that a query sees at most, itself included; None: all. alibi_slopes: one per query head, or none.
 
-    Raises AccumulatorOverflow, and ValueError for what does not belong together.
+    Raises AccumulatorOverflow, ValueError for what does not belong together, TypeError for sizes that are no integers.
     """
 
     heads: int
@@ -57,6 +60,10 @@ class AttentionSpec:
     alibi_slopes: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in SIZES:
+            if getattr(self, name) is not None:  # numpy's integers, which overflow, become Python's
+                object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        check_exponential(self.exponential)
         if self.heads < 1 or self.kv_heads < 1 or self.heads % self.kv_heads:
             raise ValueError(f"{self.heads} query heads on {self.kv_heads} KV heads: each KV head serves equally many")
         if self.queries > MAX_QUERIES:

@@ -24,7 +24,16 @@ NAME = "attention"
 HELP = "run decode attention on emulated DPUs and check every element"
 
 # What one run takes where nothing is given. `--table` runs the published program, of every dtype and batch.
-DEFAULTS = {"batch": 32, "dtype": "int8", "norm": "softmax", "acc": "wide", "exponential": "lut256_lerp"}
+DEFAULTS = {
+    "batch": 32,
+    "dtype": "int8",
+    "norm": "softmax",
+    "acc": "wide",
+    "exponential": "lut256_lerp",
+    "seed": 0,
+    "layout": "block",
+    "local_cpu": "on",
+}
 DTYPES = ("int4", "int8", "int16", "int32")
 NORMS = ("div_d", "zscore", "zscore_linear", "softmax", "softmax_online")
 EXPONENTIALS = ("lut256_lerp", "lut256_mid", "lut256_floor", "poly2", "poly3", "iexp")
@@ -46,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     operands.add_argument("--kv-heads", type=int, help="heads of K and V, which the heads share (default: --heads)")
     operands.add_argument("--dim", type=int, help=f"elements of a made-up head (default: {MADE_UP['dim']})")
     operands.add_argument("--len", type=int, help=f"tokens of a made-up context (default: {MADE_UP['len']})")
-    operands.add_argument("--seed", type=int, default=0, help=f"of random data {default}")
+    operands.add_argument("--seed", type=int, help=f"of random data (default: {DEFAULTS['seed']})")
     kernel = parser.add_argument_group("kernel")
     kernel.add_argument("--dtype", choices=DTYPES, help=f"type of K and V (default: {DEFAULTS['dtype']})")
     kernel.add_argument("--norm", choices=NORMS, help=f"normalisation (default: {DEFAULTS['norm']})")
@@ -59,11 +68,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     table.add_argument(
         "--table", action="store_true", help="compare with the published cells, all or those of --dtype and --batch"
     )
-    table.add_argument("--local-cpu", choices=("on", "off"), default="on", help=f"measure this CPU, too {default}")
+    table.add_argument(
+        "--local-cpu", choices=("on", "off"), help=f"measure this CPU, too (default: {DEFAULTS['local_cpu']})"
+    )
     machine = parser.add_argument_group("machine")
     machine.add_argument("--dpus", type=int, help="how many DPUs may be used (default: all of the profile)")
     machine.add_argument("--split", type=_parts, default=1, metavar="N|fill", help=f"DPUs per KV head {default}")
-    machine.add_argument("--layout", choices=("block", "interleave"), default="block", help=f"of a split {default}")
+    machine.add_argument(
+        "--layout", choices=("block", "interleave"), help=f"of a split (default: {DEFAULTS['layout']})"
+    )
     machine.add_argument("--paging", choices=("contiguous", "paged"), default="contiguous", help=f"of K, V {default}")
     machine.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
     machine.add_argument("--engine", choices=("compiled", "interpreted"), default="compiled", help=default)
@@ -76,9 +89,8 @@ def run(arguments: argparse.Namespace) -> Report:
     from host.attention.experiment import run_workload
     from host.attention.verification import nr_contexts, verify
 
-    exponential, arguments = arguments.exponential, _with_defaults(arguments)
-    if exponential is not None and not arguments.norm.startswith("softmax"):
-        raise ValueError(f"--exponential {exponential}: {arguments.norm} has no exponentials, --norm softmax has")
+    given, arguments = arguments, _with_defaults(arguments)
+    _refuse_without_effect(given, arguments.norm)
     machine = Machine(load_profile(arguments.profile))
     workload = _workload(arguments)
     with progress("attention", total=len(workload.queries)) as advance:
@@ -106,6 +118,20 @@ def run(arguments: argparse.Namespace) -> Report:
             emulation_section(workload, outcome, arguments),
         ),
     )
+
+
+def _refuse_without_effect(given: argparse.Namespace, norm: str) -> None:
+    """Refuse options that nothing would come of with the others."""
+    softmax = norm.startswith("softmax")
+    made_up = any(getattr(given, name) is not None for name in ("data", "kv_heads", *MADE_UP))
+    for option, value, effective, needed in (
+        ("--exponential", given.exponential, softmax, f"{norm} has no exponentials, --norm softmax has"),
+        ("--layout", given.layout, given.split != 1, "heads that are not split have no layout: give --split, too"),
+        ("--seed", given.seed, made_up and given.data != "ones", "only random data have a seed: give --data random"),
+        ("--local-cpu", given.local_cpu, given.table, "only --table measures this CPU"),
+    ):
+        if value is not None and not effective:
+            raise ValueError(f"{option} {value}: {needed}")
 
 
 def _with_defaults(arguments: argparse.Namespace) -> argparse.Namespace:

@@ -138,7 +138,8 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
         Column(name="of which, in us", origin="modelled"),
     )
     published = "the published program"
-    loops = f"those of {published}" if workload.spec.acc == "wrap" else f"estimated from {published}'s"
+    same = workload.spec.acc == "wrap" and workload.spec.dtype != "int4"  # which was not published
+    loops = f"those of {published}" if same else f"estimated from {published}'s"
     note = (
         f"Modelled on profile {hardware.name}. Instruction counts are stated, not counted: loops are {loops},"
         " multiplies averaged over the data (host/attention/instruction_counts.py)."

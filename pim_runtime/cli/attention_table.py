@@ -24,7 +24,15 @@ __all__ = ["run_table"]
 
 PUBLISHED_DPUS = 1024  # batch 32 of 32 heads, the largest published
 # What the published program has no choice of. Values are those of options that are not given.
-NO_CHOICE = {"window": None, "biases": "none", "exponential": None, "split": 1, "paging": "contiguous"}
+NO_CHOICE = {
+    "seed": None,
+    "window": None,
+    "biases": "none",
+    "exponential": None,
+    "split": 1,
+    "layout": None,
+    "paging": "contiguous",
+}
 
 
 def run_table(arguments: argparse.Namespace) -> Report:
@@ -47,7 +55,7 @@ def run_table(arguments: argparse.Namespace) -> Report:
         filled_dpus=min(PUBLISHED_DPUS, arguments.dpus or PUBLISHED_DPUS),
         options=EngineOptions(engine=arguments.engine),
         nr_tasklets=arguments.tasklets,
-        thread_counts=local_thread_counts() if arguments.local_cpu == "on" else (),
+        thread_counts=() if arguments.local_cpu == "off" else local_thread_counts(),
     )
     runs = len(dtypes) * len(batches) * (1 + len(execution.thread_counts))
     with progress("published, modelled and measured cells", total=runs) as advance:

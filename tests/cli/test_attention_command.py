@@ -156,6 +156,14 @@ def test_wrapped_outputs_are_compared_with_integers_only(report):
     assert text.endswith("the check passed\n")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "acc", "said"),
+    [("int8", "wrap", "loops are those of"), ("int8", "wide", "estimated"), ("int4", "wrap", "estimated")],
+)
+def test_only_published_programs_have_published_loops(report, dtype, acc, said):
+    assert said in report(*SMALL, "--norm", "div_d", "--dtype", dtype, "--acc", acc)[2]
+
+
 @pytest.mark.parametrize("kernel", [("--norm", "softmax"), ("--norm", "div_d", "--acc", "wrap")])
 def test_both_engines_report_the_same_but_for_what_is_measured(report, kernel):
     compiled, interpreted = (report(*SMALL, *kernel, "--engine", engine) for engine in ("compiled", "interpreted"))
@@ -341,6 +349,10 @@ def test_a_quantisation_error_beyond_its_limit_fails(report, monkeypatch):
         (("--heads", "64", "--kv-heads", "1", "--len", "2", "--dim", "8"), "64 query heads on one KV head: .* most 32"),
         ((*SMALL, "--norm", "div_d", "--acc", "wrap", "--biases", "alibi"), "ALiBi needs acc='wide'"),
         ((*SMALL, "--norm", "div_d", "--exponential", "poly2"), "--exponential poly2: div_d has no exponentials"),
+        ((*SMALL, "--layout", "interleave"), "--layout interleave: heads that are not split have no layout"),
+        ((*SMALL, "--data", "ones", "--seed", "3"), "--seed 3: only random data have a seed"),
+        (("--seed", "3"), "--seed 3: only random data have a seed"),
+        ((*SMALL, "--local-cpu", "off"), "--local-cpu off: only --table measures this CPU"),
         ((*SMALL, "--norm", "zscore", "--acc", "wrap"), "zscore has no wrapping form"),
         (("--profile", "upmem-v9"), "no hardware profile 'upmem-v9'. Use one of upmem-v1a"),
         ((*SMALL, "--tasklets", "1"), "1 tasklets: attention needs a master and at least one worker, 2 to 24"),

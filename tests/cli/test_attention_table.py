@@ -180,6 +180,8 @@ def test_thread_counts_are_powers_of_two_and_all_cores(monkeypatch):
         (("--window", "64"), "--window 64: the published program has no such choice"),
         (("--biases", "alibi"), "--biases alibi: the published program has no such choice"),
         (("--split", "2"), "--split 2: the published program has no such choice"),
+        (("--layout", "interleave"), "--layout interleave: the published program has no such choice"),
+        (("--seed", "3"), "--seed 3: the published program has no such choice"),
         (("--paging", "paged"), "--paging paged: the published program has no such choice"),
         (("--exponential", "poly2"), "--exponential poly2: the published program has no such choice"),
         (("--dtype", "int4"), "--dtype int4: published are int32, int16, int8"),

@@ -59,6 +59,10 @@ def spec(**change):
         ({"norm": "softmax", "logit_scales": (0.1,), "acc": "wrap"}, ValueError, "softmax has no wrapping form"),
         ({"norm": "zscore", "acc": "wrap"}, ValueError, "zscore has no wrapping form"),
         ({"norm": "softmax", "logit_scales": (0.1,), "probability_bits": 31}, ValueError, "probability_bits = 31"),
+        ({"norm": "div_d", "exponential": "poly4"}, ValueError, "exponential = 'poly4': choose one of"),
+        ({"window": 2.5}, TypeError, "window = 2.5: give an integer"),
+        ({"dim": 8.0}, TypeError, "dim = 8.0: give an integer"),
+        ({"dim": 10**6, "q_max": np.int32(127), "kv_max": np.int32(127)}, AccumulatorOverflow, "reach 16129000000"),
         ({"q_max": 129}, ValueError, "q_max = 129"),
         ({"kv_max": -1}, ValueError, "k_max = -1"),
         ({"dtype": "int4", "kv_max": 9}, ValueError, "k_max = 9: a magnitude of int4 lies in 0 to 8"),
@@ -92,6 +96,12 @@ def test_what_does_not_belong_together_is_refused(change, error, message):
         spec(**change)
 
 
+def test_sizes_may_be_numpy_integers():
+    given = spec(norm="softmax", logit_scales=(0.1,), dim=np.int64(8), q_max=np.int8(127), kv_max=np.int8(127))
+    assert given == spec(norm="softmax", logit_scales=(0.1,), dim=8, q_max=127, kv_max=127)
+    assert given.plans == spec(norm="softmax", logit_scales=(0.1,), dim=8, q_max=127, kv_max=127).plans
+
+
 # --- refused when it is made -----------------------------------------------------------------------------------------
 
 
@@ -102,6 +112,7 @@ def test_what_does_not_belong_together_is_refused(change, error, message):
         ({}, {"nr_tasklets": 1}, ValueError, "1 tasklets: attention needs a master and at least one worker, 2 to 24"),
         ({}, {"nr_tasklets": 25}, ValueError, "25 tasklets"),
         ({}, {"partition": Partition(5), "nr_dpus": 4}, ValueError, "5 parts per head on 4 DPUs"),
+        ({}, {"paging": "pages"}, ValueError, "paging = 'pages': choose one of contiguous, paged"),
         ({}, {"nr_dpus": 0}, ValueError, "1 parts per head on 0 DPUs"),
         ({}, {"batch": 2560, "nr_dpus": 2561}, AllocationError, "at most 2560 DPUs"),
         ({"max_tokens": 10**7}, {}, CapacityError, "the longest context that fits is 3355403 tokens"),

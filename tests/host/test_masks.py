@@ -18,7 +18,7 @@ from host.attention.reference import float_softmax
 pytestmark = pytest.mark.quick
 
 
-@given(position=st.integers(0, 30), tokens=st.integers(0, 30), window=st.none() | st.integers(1, 35))
+@given(position=st.integers(0, 30), tokens=st.integers(0, 30), window=st.none() | st.integers(1, 35) | st.just(10**20))
 def test_visible_tokens_are_those_the_definition_names(position: int, tokens: int, window: int | None) -> None:
     wanted = [j for j in range(tokens) if j <= position and (window is None or position - window < j)]
     seen = visible(position, tokens=tokens, window=window)

@@ -65,6 +65,12 @@ def test_a_pool_gives_the_lowest_places_first():
     assert pool.take(3) == [0, 1, 3]
 
 
+def test_a_pool_takes_memory_for_used_places_only():
+    pool = Pool(10**15)
+    pool.give(pool.take(3))
+    assert (pool.take(4), len(pool)) == ([0, 1, 2, 3], 10**15 - 4)
+
+
 def test_a_pool_gives_all_or_nothing():
     pool = Pool(2)
     with pytest.raises(ValueError, match="3 places wanted, 2 of 2 are free"):
