@@ -7,12 +7,13 @@ the answers mean in real numbers is said by `output`, how far off they are by `c
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pim_runtime import DpuSet, EngineOptions, Machine, default_machine
+from pim_runtime.commands import LaunchResult
 from pim_runtime.timeline import Timeline
 
 from .answers import Answers, merge_parts
@@ -32,7 +33,12 @@ WHOLE = Partition()
 
 
 def parts_to_fill(spec: AttentionSpec, *, batch: int, nr_dpus: int) -> int:
-    """Parts per head with which a batch keeps as many DPUs busy as there are; 1 if it does anyway (S0-8)."""
+    """Parts per head with which a batch keeps as many DPUs busy as there are; 1 if it does anyway (S0-8).
+
+    Raises ValueError for a batch below 1.
+    """
+    if batch < 1:
+        raise ValueError(f"batch {batch}: at least one request")
     return max(1, nr_dpus // (batch * spec.kv_heads))
 
 
@@ -87,6 +93,7 @@ class AttentionSet:
         self._waves = waves(self._calls, parts)
         self._queries: Integers | None = None
         self._answers: list[Answers] = []
+        self._state: Literal["asked", "answered"] = "asked"
         try:
             self.contexts.write_biases(self._units, self._kv_heads.tolist())
         except BaseException:
@@ -150,27 +157,30 @@ class AttentionSet:
         spec.check_q((self.batch, spec.heads, spec.dim), q=q)
         if not self.tokens:
             raise ValueError("push_q before load_kv: there are no tokens to attend to")
+        self._state = "asked"
         self._queries = q.reshape(-1, spec.queries, spec.dim).repeat(self.partition.parts, axis=0)
         self._calls = self._calls_at(self._checked_positions(self.tokens - 1 if positions is None else positions))
         if self.nr_waves == 1:
             self._runner.push_arguments(self._calls)
             self._runner.push_queries(self._calls, self._queries)
 
-    def launch(self) -> None:
-        """Run attention on every DPU and wait; with several waves, also their transfers."""
+    def launch(self) -> tuple[LaunchResult, ...]:
+        """Run attention on every DPU and wait, with several waves also their transfers; gives the counters."""
         if self._queries is None:
             raise ValueError("launch before push_q: there is nothing to attend with")
+        self._state = "asked"  # a launch that fails leaves no answers
         if self.nr_waves == 1:
-            self._runner.launch(self._calls)
-            return
-        self._answers = []  # a launch that fails leaves none
-        self._answers = self._runner.run(self._calls, self._queries, self._waves)
+            launches = self._runner.launch(self._calls)
+        else:
+            self._answers, launches = self._runner.run(self._calls, self._queries, self._waves)
+        self._state = "answered"
+        return launches
 
     def pull_parts(self) -> Answers:
         """The answers of every part: the record's arrays are [parts, batch, heads, ...]."""
-        if self.nr_waves > 1 and not self._answers:
-            raise ValueError("pull before launch: with several waves there are no answers yet")
-        answers = self._answers or [self._runner.pull(self._calls)]
+        if self._state != "answered":
+            raise ValueError("pull before launch: there are no answers to these queries")
+        answers = [self._runner.pull(self._calls)] if self.nr_waves == 1 else self._answers
         return by_part(self.spec, answers, self._waves, self.partition.parts)
 
     def pull_o(self) -> Answers:
@@ -206,7 +216,7 @@ class AttentionSet:
         )
 
     def _set_tokens(self, tokens: int) -> None:
-        self.tokens, self._queries = tokens, None
+        self.tokens, self._queries, self._state = tokens, None, "asked"
         if self.nr_waves == 1:
             self._runner.push_arguments(self._calls_at(np.full(self.batch, tokens - 1)))
 

@@ -200,7 +200,8 @@ class KvCache:
         calls = self._calls(entries)
         in_waves = waves(calls, parts)
         rows = np.stack(list(queries.values())).reshape(-1, spec.queries, spec.dim).repeat(parts, axis=0)
-        answers = merge_parts(spec, by_part(spec, self._runner.run(calls, rows, in_waves), in_waves, parts))
+        ran = self._runner.run(calls, rows, in_waves)
+        answers = merge_parts(spec, by_part(spec, ran.answers, in_waves, parts))
         return {request: rearrange([answers], itemgetter(index)) for index, request in enumerate(queries)}
 
     def occupancy(self) -> Occupancy:

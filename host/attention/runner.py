@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dpu_kernels.attention import MAX_QUERIES, Argument, SoftmaxConstant, Stage, ZscoreConstant, summed_rows
+from pim_runtime.commands import LaunchResult
 from pim_runtime.symbols import HEAP_NAME
 
 from .answers import Answers, RawOutputs, read_answers, read_outputs, read_statistics, rearrange
@@ -23,7 +24,7 @@ from .instruction_counts import StatedSlots
 from .spec import AttentionSpec
 from .zscore import ScoreStatistics, ZscoreConstants, constants_from_statistics, z_bits
 
-__all__ = ["Calls", "Runner", "by_part", "waves"]
+__all__ = ["Calls", "Runner", "WaveResults", "by_part", "waves"]
 
 Integers = NDArray[np.signedinteger[Any]]
 Indices = NDArray[np.int64]
@@ -55,6 +56,13 @@ class Calls:
     def tokens(self) -> Indices:
         """Tokens that take part."""
         return self.end - self.first
+
+
+class WaveResults(NamedTuple):
+    """Answers of each wave, and the counters of all launches."""
+
+    answers: list[Answers]
+    launches: tuple[LaunchResult, ...]
 
 
 def waves(calls: Calls, parts: int) -> list[NDArray[np.intp]]:
@@ -150,24 +158,25 @@ class Runner:
             rows[dpu] = row
         contexts.dpus.copy(HEAP_NAME, rows, offset=contexts.layout.q)
 
-    def launch(self, calls: Calls) -> None:
-        """Run the calls of one wave, whose arguments and queries are there."""
+    def launch(self, calls: Calls) -> tuple[LaunchResult, ...]:
+        """Run the calls of one wave, whose arguments and queries are there; gives the counters of its launches."""
         try:
-            self._launch(calls)
+            return self._launch(calls)
         except BaseException:
             self._pushed.clear()  # who knows in which stage the DPUs stopped
             raise
 
-    def run(self, calls: Calls, q: Integers, in_waves: Sequence[NDArray[np.intp]]) -> list[Answers]:
+    def run(self, calls: Calls, q: Integers, in_waves: Sequence[NDArray[np.intp]]) -> WaveResults:
         """Arguments, queries q [n, queries, dim], launch and outputs of one wave after the other; see `by_part`."""
-        answers = []
+        answers: list[Answers] = []
+        launches: tuple[LaunchResult, ...] = ()
         for wave in in_waves:
             chosen = calls.take(wave)
             self.push_arguments(chosen)
             self.push_queries(chosen, q[wave])
-            self.launch(chosen)
+            launches += self.launch(chosen)
             answers.append(self.pull(chosen))
-        return answers
+        return WaveResults(answers, launches)
 
     def pull(self, calls: Calls) -> Answers:
         """The answers of the calls of the last wave, leading axes [n, queries]."""
@@ -178,16 +187,16 @@ class Runner:
     def _in_two_launches(self) -> bool:
         return self._contexts.spec.norm == "zscore" and self._contexts.partition.parts > 1
 
-    def _launch(self, calls: Calls) -> None:
-        dpus = self._contexts.dpus
-        dpus.exec()
-        if self._in_two_launches:
-            parts = self._contexts.partition.parts
-            statistics = read_statistics(self._pull(calls), calls.tokens)
-            by_head = ScoreStatistics(*(np.stack([part[i::parts] for i in range(parts)]) for part in statistics))
-            constants = constants_from_statistics(by_head)
-            self._push_constants(calls, _columns(constants).repeat(parts, axis=0))
-            dpus.exec()
+    def _launch(self, calls: Calls) -> tuple[LaunchResult, ...]:
+        dpus, parts = self._contexts.dpus, self._contexts.partition.parts
+        first = dpus.exec()
+        if not self._in_two_launches:
+            return first
+        statistics = read_statistics(self._pull(calls), calls.tokens)
+        by_head = ScoreStatistics(*(np.stack([part[i::parts] for i in range(parts)]) for part in statistics))
+        constants = constants_from_statistics(by_head)
+        self._push_constants(calls, _columns(constants).repeat(parts, axis=0))
+        return first + dpus.exec()
 
     def _pull(self, calls: Calls) -> RawOutputs:
         contexts = self._contexts

@@ -94,7 +94,7 @@ def decode(
     with _ready(operands, wrap_spec(operands), partition, paging, nr_tasklets) as attention:
         before = len(attention.timeline)
         attention.push_q(operands.q)
-        (launch,) = attention.dpus.exec()
+        (launch,) = attention.launch()
         outputs = attention.pull_o()
         rows = tuple(attention.timeline.rows[before:])
     assert isinstance(outputs, np.ndarray)

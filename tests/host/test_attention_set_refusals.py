@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from host.attention import contexts
-from host.attention.attention_set import AttentionSet
+from host.attention.attention_set import AttentionSet, parts_to_fill
 from host.attention.partition import Partition
 from host.attention.ranges import AccumulatorOverflow
 from host.attention.spec import AttentionSpec
@@ -279,3 +279,18 @@ def test_queries_do_not_outlive_their_context(attention):
     attention.append(ones(1, 2, 4), ones(1, 2, 4))
     with pytest.raises(ValueError, match="launch before push_q"):
         attention.launch()
+
+
+def test_answers_are_pulled_after_a_launch_only(attention):
+    """Before it, the DPUs hold the answers to other queries, or none."""
+    for _ in range(2):
+        attention.push_q(ones(1, 2, 4))
+        with pytest.raises(ValueError, match="pull before launch"):
+            attention.pull_o()
+        attention.launch()
+        assert (attention.pull_o() == attention.pull_parts()[0]).all()
+
+
+def test_no_batch_fills_a_machine():
+    with pytest.raises(ValueError, match="batch 0: at least one request"):
+        parts_to_fill(spec(max_tokens=4, q_max=100, kv_max=100), batch=0, nr_dpus=64)

@@ -263,7 +263,7 @@ def run(case: Case, hardware: Hardware, **how: Any) -> Outcome:
     with make_set(case, hardware, **how) as attention:
         attention.load_kv(case.k, case.v)
         attention.push_q(case.q)
-        (result,) = attention.dpus.exec()
+        (result,) = attention.launch()
         answers = attention.pull_o()
         return Outcome(answers=answers, result=result, timeline=list(attention.timeline.rows))
 
