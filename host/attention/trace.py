@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .ranges import OperandLimits
 from .spec import AttentionSpec
-from .workload import SYNTHETIC_LOGIT_DEVIATION, HeadShape, Method
 
-__all__ = ["Operands", "Trace", "TracedRequest", "random_trace", "trace_spec"]
+__all__ = ["Operands", "Trace", "TracedRequest", "random_trace"]
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -101,16 +99,6 @@ def random_trace(spec: AttentionSpec, *, requests: int, new_tokens: int, arrival
         ),
         seed=seed,
     )
-
-
-def trace_spec(method: Method, shape: HeadShape) -> AttentionSpec:
-    """What to compute with random operands that are as large as the accumulators allow."""
-
-    def logit_scales(limits: OperandLimits) -> tuple[float, ...]:
-        deviation = math.sqrt(shape.dim) * limits.q * limits.kv / 3  # of a score of uniform operands
-        return (SYNTHETIC_LOGIT_DEVIATION / deviation,)
-
-    return method.largest_spec(shape, logit_scales)
 
 
 def _uniform(generator: np.random.Generator, spec: AttentionSpec, largest: int, shape: tuple[int, ...]) -> Integers:

@@ -13,6 +13,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -27,7 +28,17 @@ from .ranges import OperandLimits, operand_limits
 from .samples import RealOperands
 from .spec import AttentionSpec
 
-__all__ = ["Biases", "Data", "HeadShape", "Method", "Origin", "Workload", "real_workload", "synthetic_workload"]
+__all__ = [
+    "Biases",
+    "Data",
+    "HeadShape",
+    "Method",
+    "Origin",
+    "Workload",
+    "real_workload",
+    "synthetic_spec",
+    "synthetic_workload",
+]
 
 Integers = NDArray[np.signedinteger[Any]]
 Data = Literal["ones", "random"]
@@ -194,6 +205,16 @@ def real_workload(real: RealOperands, method: Method, *, batch: int) -> Workload
     )
 
 
+def synthetic_spec(method: Method, shape: HeadShape) -> AttentionSpec:
+    """What to compute with random operands that are as large as the accumulators allow."""
+    return method.largest_spec(shape, partial(_uniform_scales, shape.dim))
+
+
+def _uniform_scales(dim: int, limits: OperandLimits) -> tuple[float, ...]:
+    deviation = math.sqrt(dim) * limits.q * limits.kv / 3  # of a score of uniform operands
+    return (SYNTHETIC_LOGIT_DEVIATION / deviation,)
+
+
 def synthetic_workload(
     method: Method, *, batch: int, heads: int, kv_heads: int | None = None, tokens: int, dim: int, data: Data, seed: int
 ) -> Workload:
@@ -205,17 +226,13 @@ def synthetic_workload(
     _check_host_memory(batch * (2 * kv_heads * tokens + heads) * dim * operands.dtype.itemsize)
     shape = HeadShape(heads, kv_heads, dim, tokens)
 
-    def logit_scales(limits: OperandLimits) -> tuple[float, ...]:
-        deviation = math.sqrt(dim) * limits.q * limits.kv / 3  # of a score of uniform operands
-        return (SYNTHETIC_LOGIT_DEVIATION / deviation,)
-
     q_shape, kv_shape = (1, batch, heads, dim), (batch, kv_heads, tokens, dim)
     if data == "ones":
         unit = OperandLimits(1, 1)
-        spec = method.spec(**shape._asdict(), limits=unit, logit_scales=logit_scales(unit))
+        spec = method.spec(**shape._asdict(), limits=unit, logit_scales=_uniform_scales(dim, unit))
         queries, k, v = (np.ones(each, operands.dtype) for each in (q_shape, kv_shape, kv_shape))
         return Workload(spec=spec, queries=queries, k=k, v=v, origin=None)
-    spec = method.largest_spec(shape, logit_scales)
+    spec = synthetic_spec(method, shape)
     generator, wraps = np.random.default_rng(seed), method.acc == "wrap"
     queries = _uniform(generator, q_shape, operands.q_min if wraps else -spec.q_max, spec.q_max, operands.dtype)
     k, v = (

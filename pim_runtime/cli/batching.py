@@ -85,12 +85,12 @@ def run(arguments: argparse.Namespace) -> Report:
 
 
 def _trace(arguments: argparse.Namespace) -> Trace:
-    from host.attention.trace import random_trace, trace_spec
-    from host.attention.workload import HeadShape, Method
+    from host.attention.trace import random_trace
+    from host.attention.workload import HeadShape, Method, synthetic_spec
 
     shape = HeadShape(arguments.heads, arguments.kv_heads, arguments.dim, arguments.len)
     return random_trace(
-        trace_spec(Method(dtype=arguments.dtype, norm=arguments.norm), shape),
+        synthetic_spec(Method(dtype=arguments.dtype, norm=arguments.norm), shape),
         requests=arguments.requests,
         new_tokens=arguments.new_tokens,
         arrivals_per_step=arguments.arrivals,

@@ -11,15 +11,15 @@ from host.attention.batching import run_trace
 from host.attention.batching_experiment import References, run_batching
 from host.attention.kv_cache import KvCache
 from host.attention.layout import CapacityError
-from host.attention.trace import Trace, TracedRequest, random_trace, trace_spec
-from host.attention.workload import HeadShape, Method
+from host.attention.trace import Trace, TracedRequest, random_trace
+from host.attention.workload import HeadShape, Method, synthetic_spec
 from pim_runtime import Machine, load_profile
 
 PAGINGS = ("contiguous", "paged")
 
 
 def spec_of(norm="div_d", *, max_tokens=64, dim=8):
-    return trace_spec(Method(dtype="int8", norm=norm), HeadShape(4, 2, dim, max_tokens))
+    return synthetic_spec(Method(dtype="int8", norm=norm), HeadShape(4, 2, dim, max_tokens))
 
 
 def trace_of(spec, *requests):

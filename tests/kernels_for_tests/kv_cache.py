@@ -16,8 +16,7 @@ from host.attention.kv_cache import KvCache
 from host.attention.layout import Paging, plan_layout
 from host.attention.partition import Partition
 from host.attention.spec import AttentionSpec
-from host.attention.trace import trace_spec
-from host.attention.workload import Biases, HeadShape, Method
+from host.attention.workload import Biases, HeadShape, Method, synthetic_spec
 from pim_runtime import Machine, load_profile
 from pim_runtime.symbols import HEAP_NAME
 
@@ -39,7 +38,7 @@ def spec_of(
     norm: Norm = "div_d", *, dtype: DTypeName = "int8", window: int | None = None, biases: Biases = "none"
 ) -> AttentionSpec:
     """Four heads on two KV heads, with the largest operands."""
-    return trace_spec(Method(dtype=dtype, norm=norm, window=window, biases=biases), SHAPE)
+    return synthetic_spec(Method(dtype=dtype, norm=norm, window=window, biases=biases), SHAPE)
 
 
 def make_cache(
