@@ -21,7 +21,7 @@ from .contexts import Contexts, Unit
 from .instruction_counts import state_slots
 from .layout import Paging
 from .masks import visible
-from .partition import Partition
+from .partition import WHOLE, Partition
 from .runner import Calls, Runner, by_part, waves
 from .spec import AttentionSpec
 from .wram_plan import CapacityError
@@ -29,7 +29,6 @@ from .wram_plan import CapacityError
 __all__ = ["AttentionSet", "parts_to_fill"]
 
 Integers = NDArray[np.signedinteger[Any]]
-WHOLE = Partition()
 
 
 def parts_to_fill(spec: AttentionSpec, *, batch: int, nr_dpus: int) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .answers import Answers, merge_parts, rearrange
 from .masks import visible
 from .online import attention_online
-from .partition import Partition
+from .partition import WHOLE, Partition
 from .reference import attention_div_d, attention_softmax
 from .spec import AttentionSpec
 from .sums import LinearSums, OnlineSums, SoftmaxSums
@@ -22,7 +22,6 @@ from .zscore import attention_linear, attention_zscore, attention_zscore_split
 __all__ = ["expected_answers"]
 
 Integers = NDArray[np.signedinteger[Any]]
-WHOLE = Partition()
 
 
 def expected_answers(

@@ -14,12 +14,10 @@ from pim_runtime.timeline import Timeline
 from .answers import Answers, rearrange
 from .attention_set import AttentionSet
 from .layout import Paging
-from .partition import Partition
+from .partition import WHOLE, Partition
 from .workload import Workload
 
 __all__ = ["Outcome", "run_workload"]
-
-WHOLE = Partition()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

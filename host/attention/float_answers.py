@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .answers import Answers
 from .certificates import Arithmetic, certificate, div_d_certificate
 from .masks import visible
 from .output import sums_to_real
 from .partition import Partition
 from .reference import exact_scores, float_softmax
 from .spec import AttentionSpec
-from .sums import LinearSums, OnlineSums, SoftmaxSums, ZscoreSums
 from .value_statistics import ValueStatistics
 from .zscore import float_zscore
 
@@ -21,7 +21,6 @@ __all__ = ["arithmetic_of", "bound_of", "float_answers", "real_outputs"]
 
 Integers = NDArray[np.signedinteger[Any]]
 Floats = NDArray[np.float64]
-Answers = Integers | SoftmaxSums | OnlineSums | ZscoreSums | LinearSums
 
 
 def float_answers(spec: AttentionSpec, q: Integers, k: Integers, v: Integers, *, position: int | None = None) -> Floats:

@@ -23,7 +23,7 @@ from .instruction_counts import state_slots
 from .layout import Paging
 from .masks import visible
 from .occupancy import Occupancy, occupancy_of
-from .partition import Partition
+from .partition import WHOLE, Partition
 from .placement import Room, place_heads
 from .pools import Pool
 from .runner import Calls, Runner, by_part, waves
@@ -33,7 +33,6 @@ from .wram_plan import CapacityError
 __all__ = ["KvCache"]
 
 Integers = NDArray[np.signedinteger[Any]]
-WHOLE = Partition()
 Request = TypeVar("Request", bound=Hashable)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LocalRange", "Partition", "PartitionLayout", "Placement", "RowsOfPart"]
+__all__ = ["WHOLE", "LocalRange", "Partition", "PartitionLayout", "Placement", "RowsOfPart"]
 
 PartitionLayout = Literal["block", "interleave"]
 
@@ -61,6 +61,10 @@ class Partition:
     def over(self, max_tokens: int) -> Placement:
         """The places of the tokens of a context of up to max_tokens. Raises ValueError for less than one token."""
         return Placement(parts=self.parts, layout=self.layout, max_tokens=max_tokens)
+
+
+WHOLE = Partition()
+"""Heads that are not split."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

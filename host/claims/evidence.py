@@ -16,7 +16,7 @@ from dpu_kernels.attention import DTypeName, Norm
 from host.attention.answers import Answers
 from host.attention.attention_set import AttentionSet
 from host.attention.layout import Paging
-from host.attention.partition import Partition
+from host.attention.partition import WHOLE, Partition
 from host.attention.published import pim_attention
 from host.attention.spec import AttentionSpec
 from pim_runtime import EngineOptions, Machine, load_profile
@@ -45,7 +45,6 @@ Integers = NDArray[np.signedinteger[Any]]
 DTYPES: tuple[DTypeName, ...] = ("int32", "int16", "int8")
 NR_TASKLETS = 17  # of the published measurements: a master and 16 workers
 PS_PER_US = 1_000_000
-WHOLE = Partition()
 
 
 class Step(NamedTuple):
