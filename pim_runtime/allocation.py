@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError
 from .hardware import Hardware
 from .program import DpuBinary
 from .timeline import Timeline
-from .timing import Cost, launch_costs, transfer_costs
+from .timing import LaunchWork, TransferWork
 from .topology import Place
 
 __all__ = ["Allocation"]
@@ -32,7 +31,7 @@ class Allocation:
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions) -> None:
         self.hardware, self.nr_dpus = hardware, nr_dpus
-        self.timeline = Timeline()
+        self.timeline = Timeline(hardware)
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
         self.when_released: weakref.finalize[Any, Any] | None = None
@@ -53,7 +52,7 @@ class Allocation:
         self.backend.submit(Load(dpus=dpus, binary=binary))
         self.binaries[dpus.start : dpus.stop] = [binary] * len(dpus)
         self.timeline.append(
-            "load", mode="serial", what=binary.name, nr_dpus=len(dpus), nbytes=0, transfers=0, costs=()
+            "load", mode="serial", what=binary.name, nr_dpus=len(dpus), nbytes=0, transfers=0, work=None
         )
 
     def transfer(self, command: Write | Read, what: str) -> None:
@@ -62,12 +61,11 @@ class Allocation:
         dpus = command.dpus_taking_part
         if not dpus:
             return
-        costs = transfer_costs(
+        work = TransferWork(
             mode=command.mode,
             nr_dpus=len(dpus),
             nr_ranks=len({dpu // self.hardware.geometry.dpus_per_rank for dpu in dpus}),
             bytes_per_dpu=command.nbytes,
-            hardware=self.hardware,
         )
         self.timeline.append(
             "write" if isinstance(command, Write) else "read",
@@ -76,7 +74,7 @@ class Allocation:
             nr_dpus=len(dpus),
             nbytes=len(dpus) * command.nbytes,
             transfers=len(dpus),
-            costs=costs,
+            work=work,
         )
 
     def launch(self, dpus: range) -> tuple[LaunchResult, ...]:
@@ -86,15 +84,6 @@ class Allocation:
         """
         groups = self._groups(dpus)
         results = tuple(self._run(group, binary) for group, binary in groups)
-        costs = [
-            launch_costs(
-                result.counters,
-                nr_tasklets=binary.nr_tasklets,
-                nr_ranks=len(self.ranks_of(dpus)),
-                hardware=self.hardware,
-            )
-            for result, (_, binary) in zip(results, groups, strict=True)
-        ]
         self.timeline.append(
             "launch",
             mode="synchronous",
@@ -102,7 +91,9 @@ class Allocation:
             nr_dpus=len(dpus),
             nbytes=0,
             transfers=0,
-            costs=max(costs, key=_total_ps),  # different programs run at the same time
+            work=LaunchWork(
+                counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))
+            ),
         )
         self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
         return results
@@ -152,6 +143,3 @@ class Allocation:
             text = report(faults, nr_dpus, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip)
             raise DpuFaultError(text, faults)
 
-
-def _total_ps(costs: Sequence[Cost]) -> int:
-    return sum(cost.duration_ps for cost in costs)

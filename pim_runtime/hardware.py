@@ -31,6 +31,7 @@ __all__ = [
     "Geometry",
     "Hardware",
     "HostLink",
+    "Instructions",
     "Launch",
     "Pipeline",
     "Power",
@@ -96,6 +97,31 @@ class Pipeline:
 
     clock_mhz: Annotated[int, Integer("MHz", at_least=1)]
     reissue_cycles: Annotated[int, Integer("cycles", at_least=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instructions:
+    """Issue slots of what is more than one instruction, each with its call and return where it is a routine.
+
+    A 16-bit multiply of operands outside 0 to 255 takes `mul16_long_slots` more; a 32-bit multiply `mul32_step_slots`
+    for each step beyond the first; a signed 32-bit division of non-negative numbers `sdiv32_extra_slots` more than an
+    unsigned one with one quotient bit; a 64-bit division `div64_step_slots` for each quotient bit beyond the first.
+    The assumed numbers stand for the data where they were not counted (timing="static").
+    """
+
+    mul16_slots: Slots
+    mul16_long_slots: Slots
+    mul32_slots: Slots
+    mul32_step_slots: Slots
+    mul64_slots: Slots
+    udiv32_slots: Slots
+    sdiv32_extra_slots: Slots
+    div64_slots: Slots
+    div64_step_slots: Slots
+    assumed_mul16_long_percent: Annotated[int, Integer("%")]
+    assumed_mul32_steps: Annotated[int, Integer("steps")]
+    assumed_div32_slots: Slots
+    assumed_div64_steps: Annotated[int, Integer("steps")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +211,7 @@ class Hardware:
     geometry: Geometry
     dpu: Dpu
     pipeline: Pipeline
+    instructions: Instructions
     dma: Dma
     sync: Sync
     launch: Launch

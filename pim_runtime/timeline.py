@@ -6,14 +6,14 @@ measured on this computer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .timing import Cost
+from .hardware import Hardware
+from .timing import Cost, Work, price
 from .timing.cost import Reason
 
 __all__ = ["Operation", "Row", "Timeline"]
@@ -24,7 +24,8 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One command. `nbytes` and `transfers` sum over its DPUs; `what` is a symbol or program; `costs` has its time."""
+    """One command. `nbytes` and `transfers` sum over its DPUs; `what` is a symbol or program; `costs` has its time,
+    `work` what was priced."""
 
     operation: Operation
     mode: str
@@ -34,6 +35,7 @@ class Row:
     nr_dpus: int
     nbytes: int
     transfers: int
+    work: Work
     costs: tuple[Cost, ...]
 
     def cost_ps(self, reason: Reason) -> int:
@@ -42,9 +44,10 @@ class Row:
 
 
 class Timeline:
-    """The rows of one allocation in order, and its clock."""
+    """The rows of one allocation in order, priced for one machine, and its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, hardware: Hardware) -> None:
+        self.hardware = hardware
         self.rows: list[Row] = []
         self.now_ps = 0
 
@@ -57,9 +60,10 @@ class Timeline:
         nr_dpus: int,
         nbytes: int,
         transfers: int,
-        costs: Sequence[Cost],
+        work: Work,
     ) -> Row:
         """Add a command that starts now, and advance the clock by its cost."""
+        costs = price(work, self.hardware)
         row = Row(
             operation=operation,
             mode=mode,
@@ -69,7 +73,8 @@ class Timeline:
             nr_dpus=nr_dpus,
             nbytes=nbytes,
             transfers=transfers,
-            costs=tuple(costs),
+            work=work,
+            costs=costs,
         )
         self.rows.append(row)
         self.now_ps += row.duration_ps
@@ -84,7 +89,7 @@ class Timeline:
         return sum(row.nbytes for row in self.rows if row.operation == operation)
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
-        """The rows as columns: every field of Row but `costs`, and one `<reason>_ps` column per reason."""
+        """The rows as columns: every field of Row but `costs` and `work`, and one `<reason>_ps` column per reason."""
         fields = ("operation", "mode", "what", "start_ps", "duration_ps", "nr_dpus", "nbytes", "transfers")
         columns = {field: np.array([getattr(row, field) for row in self.rows]) for field in fields}
         return columns | {

@@ -10,5 +10,16 @@ from .cost import Cost
 from .kernel import dpu_kernel_cycles
 from .launch import launch_costs
 from .transfer import TransferMode, transfer_costs
+from .work import LaunchWork, TransferWork, Work, price
 
-__all__ = ["Cost", "TransferMode", "dpu_kernel_cycles", "launch_costs", "transfer_costs"]
+__all__ = [
+    "Cost",
+    "LaunchWork",
+    "TransferMode",
+    "TransferWork",
+    "Work",
+    "dpu_kernel_cycles",
+    "launch_costs",
+    "price",
+    "transfer_costs",
+]

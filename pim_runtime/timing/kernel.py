@@ -10,29 +10,27 @@ Owns the closed form. A phase takes the longest of three bounds, each a sum over
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..counters import NR_COUNTERS, Counter, LaunchCounters
-from ..hardware import TICKS_PER_CYCLE, DmaLine, Hardware
+from ..counters import Counter, LaunchCounters
+from ..hardware import TICKS_PER_CYCLE, Hardware
 from .cost import rounded
+from .prices import Ticks, dma_load_ticks, issue_ticks, occupancy_ticks, stall_ticks
+from .variable import completed_patterns
 
 __all__ = ["KernelTicks", "barrier_ticks", "dpu_kernel_cycles", "kernel_ticks"]
-
-Ticks: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KernelTicks:
-    """Exact kernel time by reason: int64 [nr_dpus], in ticks of 1/TICKS_PER_CYCLE cycle.
+    """Exact kernel time by reason: int64 [nr_patterns], in ticks of 1/TICKS_PER_CYCLE cycle.
 
     compute: per phase the larger of the pipeline bound and the slots of the slowest tasklet.
-    dma: what the phases take beyond compute.  barrier: barriers opened, at BARRIER(nr_tasklets) each.
+    dma: what the phases take beyond compute.  barrier: barriers opened, each at the price of those that waited.
     """
 
     compute: Ticks
@@ -45,30 +43,31 @@ class KernelTicks:
 
 
 def kernel_ticks(counters: LaunchCounters, hardware: Hardware) -> KernelTicks:
-    """Kernel time of every DPU without the launch. Exact below 2^63 ticks, 30 days at 350 MHz.
+    """Kernel time of every pattern of counters, without the launch. Exact below 2^63 ticks, 30 days at 350 MHz.
 
     Source: runs of github.com/tud-ccc/cnm-cost-model (Vecadd, ReduceOp, Scan), met with a mean absolute error of 0.5 %
     at 16 tasklets, 3.0 % at 8 and 0.8 % at 1 to 4.
     Raises ValueError for more tasklets than the hardware has.
     """
-    issue = _issue_ticks(hardware)
+    issue = issue_ticks(hardware)
     reissue = issue * hardware.pipeline.reissue_cycles
-    of_tasklet = counters.rows
+    of_tasklet = completed_patterns(counters, hardware)
     of_all = of_tasklet.sum(axis=2)
-    compute = np.maximum(of_all @ (issue + _dma_load_ticks(hardware)), (of_tasklet @ reissue).max(axis=2))
+    compute = np.maximum(of_all @ (issue + dma_load_ticks(hardware)), (of_tasklet @ reissue).max(axis=2))
     memory = np.maximum(
-        of_all @ _occupancy_ticks(hardware), (of_tasklet @ (reissue + _stall_ticks(hardware))).max(axis=2)
+        of_all @ occupancy_ticks(hardware), (of_tasklet @ (reissue + stall_ticks(hardware))).max(axis=2)
     )
     return KernelTicks(
         compute=compute.sum(axis=1),
         dma=(np.maximum(memory, compute) - compute).sum(axis=1),
-        barrier=counters.barriers * barrier_ticks(counters.nr_tasklets, hardware),
+        barrier=_barriers(of_tasklet[..., Counter.BARRIERS], hardware),
     )
 
 
 def dpu_kernel_cycles(counters: LaunchCounters, hardware: Hardware) -> NDArray[np.int64]:
     """Kernel cycles of every DPU, int64 [nr_dpus], rounded up; the launch is not included."""
-    return -(-kernel_ticks(counters, hardware).total // TICKS_PER_CYCLE)
+    cycles: NDArray[np.int64] = -(-kernel_ticks(counters, hardware).total // TICKS_PER_CYCLE)
+    return cycles[counters.pattern_of]
 
 
 def barrier_ticks(nr_tasklets: int, hardware: Hardware) -> int:
@@ -89,52 +88,15 @@ def barrier_ticks(nr_tasklets: int, hardware: Hardware) -> int:
     return points[-1][1] * TICKS_PER_CYCLE
 
 
-# Every bound is linear in the counters of a row, so each is a row of prices: ticks per unit of each counter.
+def _barriers(left: Ticks, hardware: Hardware) -> Ticks:
+    """Ticks of all barriers of each pattern; left: [nr_patterns, nr_phases, nr_tasklets], how many each tasklet left.
 
-
-def _issue_ticks(hardware: Hardware) -> Ticks:
-    return _prices(
-        {
-            Counter.SLOTS: TICKS_PER_CYCLE,
-            Counter.READS: hardware.dma.issue_slots * TICKS_PER_CYCLE,
-            Counter.WRITES: hardware.dma.issue_slots * TICKS_PER_CYCLE,
-            Counter.LOCKS: hardware.sync.lock_slots * TICKS_PER_CYCLE,
-            Counter.SYNCS: hardware.sync.sync_slots * TICKS_PER_CYCLE,
-            Counter.ALLOCS: hardware.sync.alloc_slots * TICKS_PER_CYCLE,
-        }
-    )
-
-
-def _dma_load_ticks(hardware: Hardware) -> Ticks:
-    load = _ticks(hardware.dma.pipeline_load_slots)
-    return _prices({Counter.READS: load, Counter.WRITES: load})
-
-
-def _occupancy_ticks(hardware: Hardware) -> Ticks:
-    return _dma_prices(hardware.dma.read_occupancy, hardware.dma.write_occupancy)
-
-
-def _stall_ticks(hardware: Hardware) -> Ticks:
-    return _dma_prices(hardware.dma.read_stall, hardware.dma.write_stall)
-
-
-def _dma_prices(read: DmaLine, write: DmaLine) -> Ticks:
-    return _prices(
-        {
-            Counter.READS: _ticks(read.setup_cycles),
-            Counter.READ_BYTES: _ticks(read.cycles_per_byte),
-            Counter.WRITES: _ticks(write.setup_cycles),
-            Counter.WRITE_BYTES: _ticks(write.cycles_per_byte),
-        }
-    )
-
-
-def _prices(of: dict[Counter, int]) -> Ticks:
-    prices = np.zeros(NR_COUNTERS, np.int64)
-    for counter, ticks in of.items():
-        prices[counter] = ticks
-    return prices
-
-
-def _ticks(cycles: Decimal) -> int:
-    return int(Fraction(cycles) * TICKS_PER_CYCLE)
+    A phase ends with one barrier. Only the last phase of very many stands for several, taken to be equally large.
+    """
+    ticks = np.zeros(len(left), np.int64)
+    opened, waiting = left.max(axis=2), left.sum(axis=2)
+    for size in np.unique(-(-waiting // np.maximum(opened, 1))):
+        if size:
+            here = -(-waiting // np.maximum(opened, 1)) == size
+            ticks += (opened * here).sum(axis=1) * barrier_ticks(int(size), hardware)
+    return ticks

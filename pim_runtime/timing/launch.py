@@ -17,17 +17,12 @@ from .kernel import kernel_ticks
 __all__ = ["launch_costs"]
 
 
-def launch_costs(counters: LaunchCounters, *, nr_tasklets: int, nr_ranks: int, hardware: Hardware) -> tuple[Cost, ...]:
+def launch_costs(counters: LaunchCounters, *, nr_ranks: int, hardware: Hardware) -> tuple[Cost, ...]:
     """The parts "launch", "compute", "dma" and "barrier", in this order; a part may be zero.
 
     The last three are those of the slowest DPU, because the launch ends when it ends.
-    Raises ValueError for tasklets that the counters or the hardware do not have, and for fewer than one rank.
+    Raises ValueError for tasklets that the hardware does not have, and for fewer than one rank.
     """
-    if nr_tasklets != counters.nr_tasklets:
-        raise ValueError(
-            f"launch of {nr_tasklets} tasklets with counters of {counters.nr_tasklets}: "
-            f"both must agree. Pass nr_tasklets={counters.nr_tasklets}."
-        )
     if nr_ranks < 1:
         raise ValueError(f"launch on {nr_ranks} ranks: a launch needs at least one. Pass nr_ranks >= 1.")
     ticks = kernel_ticks(counters, hardware)
@@ -36,7 +31,7 @@ def launch_costs(counters: LaunchCounters, *, nr_tasklets: int, nr_ranks: int, h
     launch = hardware.launch
     start_ps = rounded(
         exact_us(launch.setup_us)
-        + exact_us(launch.us_per_tasklet) * nr_tasklets
+        + exact_us(launch.us_per_tasklet) * counters.nr_tasklets
         + exact_us(launch.us_per_further_rank) * (nr_ranks - 1)
     )
     return (
