@@ -84,7 +84,7 @@ def join(a: Value | None, b: Value | None) -> Value:
         return known
     if isinstance(a, Int) and isinstance(b, Int):
         return Int(
-            bits=max(_bits(a), _bits(b)),
+            bits=max(a.bits, b.bits) if _literal(a) and _literal(b) else max(_bits(a), _bits(b)),
             needed_bits=max(a.needed_bits, b.needed_bits),
             signed=a.signed or b.signed,
             constant=a.constant if a.constant == b.constant else None,
@@ -99,6 +99,10 @@ def join(a: Value | None, b: Value | None) -> Value:
     return INT
 
 
+def _literal(value: Int) -> bool:
+    return value.constant is not None and value.bits == 32
+
+
 def _bits(value: Int) -> int:
     """A literal adapts to what it is used with: 0 does not make an accumulator of 16 bits wider."""
-    return 8 if value.constant is not None and value.bits == 32 else value.bits
+    return 8 if _literal(value) else value.bits
