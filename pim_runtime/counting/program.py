@@ -23,7 +23,7 @@ from .statements import Statements
 from .types import Types
 from .values import INT, Int, Known, Value, ViewOf
 
-__all__ = ["CountedKernel", "counted"]
+__all__ = ["CountedKernel", "counted", "uncounted"]
 
 TASKLET = Known(Tasklet)
 STEPS_OF_BITS = (8, 16, 26, 32, 64)  # what functions are told apart by, so that there are few of them
@@ -45,6 +45,11 @@ def counted(closure: Closure) -> CountedKernel:
     functions = (kernel, *(made.function for made in program.functions.values()))
     facts = (*closure.facts, "counted", *program.texts)
     return CountedKernel(replace(closure, kernel=kernel, functions=functions, facts=facts), program.meters.table())
+
+
+def uncounted(closure: Closure) -> CountedKernel:
+    """A kernel as it was written, without meters."""
+    return CountedKernel(closure, Meters().table())
 
 
 @dataclass(slots=True, kw_only=True)
