@@ -6,7 +6,7 @@ measured on this computer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -35,7 +35,7 @@ class Row:
     nr_dpus: int
     nbytes: int
     transfers: int
-    work: Work
+    work: Work = field(compare=False, repr=False)
     costs: tuple[Cost, ...]
 
     def cost_ps(self, reason: Reason) -> int:

@@ -67,20 +67,6 @@ class Names:
         """meter += amount"""
         return tree.add_to(self.meter(meter), amount, at)
 
-    def counted(self, meter: int, value: ast.expr) -> ast.expr:
-        """`value`, and one more on the meter: (meter := meter + 1) and value; the meter is never 0 there."""
-        name = self.meter(meter)
-        more = ast.BinOp(tree.name(name, value), ast.Add(), tree.number(1, value))
-        target = ast.copy_location(ast.Name(name, ast.Store()), value)
-        step = ast.copy_location(ast.NamedExpr(target, ast.copy_location(more, value)), value)
-        return ast.copy_location(ast.BoolOp(ast.And(), [step, value]), value)
-
-    def kept(self, value: ast.expr, purpose: str) -> tuple[ast.expr, str]:
-        """An operand whose value is used again: the expression, and the name under which it is kept."""
-        name = self.fresh(purpose)
-        target = ast.copy_location(ast.Name(name, ast.Store()), value)
-        return ast.copy_location(ast.NamedExpr(target, value), value), name
-
     def measure(self, meter: int, routine: Routine, a: str, b: str, at: ast.AST) -> ast.stmt:
         """Where this DPU measures: add what depends on the operands."""
         self.measures = True

@@ -256,7 +256,7 @@ def _argument(value: Value, hidden: bool) -> Value:
         return value
     if value.constant is not None:
         return INT if hidden else value
-    needed = next(step for step in STEPS_OF_BITS if value.needed_bits <= step)
+    needed = next((step for step in STEPS_OF_BITS if value.needed_bits <= step), 64)
     return Int(value.bits, needed, value.signed, clean=value.clean)
 
 

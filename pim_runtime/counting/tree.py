@@ -6,7 +6,7 @@ import ast
 import copy
 from typing import Any, TypeVar
 
-__all__ = ["add_to", "assign", "call", "name", "number", "parse", "replaced"]
+__all__ = ["add_to", "assign", "call", "name", "number", "parse", "placed", "replaced"]
 
 Node = TypeVar("Node", bound=ast.AST)
 
@@ -48,9 +48,12 @@ def add_to(identifier: str, value: ast.expr, at: ast.AST) -> ast.stmt:
 
 def parse(text: str, at: ast.AST) -> list[ast.stmt]:
     """Statements from text, all at one line."""
-    statements = ast.parse(text).body
+    return placed(ast.parse(text).body, at)
+
+
+def placed(statements: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
+    """The same statements, moved to one line."""
     for statement in statements:
         for node in ast.walk(statement):
-            if hasattr(node, "lineno"):
-                ast.copy_location(node, at)
+            ast.copy_location(node, at)
     return statements
