@@ -21,7 +21,7 @@ from ..symbols import WramSymbol
 from . import tree
 from .device_calls import CLOCK_READERS, DMA_CALLS, IS_ARITHMETIC, arithmetic_cost, call_cost, kind_argument
 from .meters import Block, Events, Meters, Place
-from .names import ANYTHING, Names, kind_of
+from .names import ANYTHING, MEASURES, Names, has_effects, kind_of
 from .operations import Cost, Routine, divide, multiply, plain, shift
 from .types import BUILTINS, Types, is_fixed
 from .values import INT, Int, Known, Value, ViewOf
@@ -91,7 +91,7 @@ class Expressions:
         self.block, self.loops = Block(), list[Loop]()
         self.names, self.before = Names(), list[ast.stmt]()
         self.defined, self.in_order = set(types.source.parameters), False
-        self.is_leaf, self.reads_clock, self.writes = True, False, set[str]()
+        self.is_leaf, self.reads_clock, self.measures, self.writes = True, False, False, set[str]()
 
     # charging
 
@@ -130,14 +130,17 @@ class Expressions:
     def amount(self, node: ast.AST, counter: Counter, number: ast.expr) -> ast.stmt:
         """A statement that counts a number only known at run time."""
         place = Place(self.filename, node.lineno)
-        meter = self.functions.meters.new({place: {counter: 1}})
-        return self.names.add_to(meter, number, node)
+        return self.tick(self.functions.meters.new({place: {counter: 1}}), number, node)
+
+    def tick(self, meter: int, amount: ast.expr, at: ast.AST) -> ast.stmt:
+        """A statement that adds to a meter: in a variable inside loops, in memory elsewhere."""
+        return self.names.collect(meter, amount, at) if self.loops else self.names.add_to(meter, amount, at)
 
     # expressions
 
     def value(self, node: ast.expr, width: int = 32) -> ast.expr:
         """Count what computes an expression for a use of `width` bits; gives the expression to run instead."""
-        if is_fixed(self.types.of(node)):
+        if is_fixed(self.types.of(node)) and not has_effects(node, self.types):
             return node
         key = self.names.key(node, self.types)
         home = self.home(node) if key is not None else self.block
@@ -283,7 +286,7 @@ class Expressions:
         if not block.events:
             return statements
         meter = self.functions.meters.new(block.events)
-        return [self.names.add_to(meter, tree.number(1, at), at), *statements]
+        return [self.tick(meter, tree.number(1, at), at), *statements]
 
     def condition(self, node: ast.expr) -> ast.expr:
         """What a branch tests: an operation fuses with its branch, everything else is compared with zero."""
@@ -390,7 +393,9 @@ class Expressions:
         place = Place(self.filename, node.lineno)
         meter = self.functions.meters.new({place: {routine.variable: 1}}, variable=True)
         a, b = (self.keep(operand) for operand in operands)
-        self.before.append(self.names.measure(meter, routine, a, b, node))
+        self.measures = True
+        amount = self.tick(meter, self.names.measure(routine, a, b, node), node)
+        self.before.append(ast.copy_location(ast.If(tree.name(MEASURES, node), [amount], []), node))
         return [tree.name(a, node), tree.name(b, node)]
 
     # elements

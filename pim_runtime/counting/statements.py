@@ -76,7 +76,7 @@ class Statements(Expressions):
         statements = method(node) if method else [node]
         statements = [*self.before, *statements]
         if self.reads_clock_here(node):
-            statements = [*self.flush(node, reset=True), *statements]
+            statements = [*self.leave(node), *statements]
         self.before, self.in_order = outer
         return statements
 
@@ -90,9 +90,9 @@ class Statements(Expressions):
                 return True
         return False
 
-    def flush(self, at: ast.AST, *, reset: bool = False) -> list[ast.stmt]:
-        """A placeholder: the meters of a function are known at its end (program.finished)."""
-        return [tree.assign(f"{PREFIX}{'flush_and_reset' if reset else 'flush'}", tree.number(0, at), at)]
+    def leave(self, at: ast.AST) -> list[ast.stmt]:
+        """Bring what a loop has counted so far to memory."""
+        return [self.names.leave(at)] if self.loops else []
 
     # simple statements
 
@@ -103,7 +103,7 @@ class Statements(Expressions):
             assert node.value.value is not None
             waits = tree.replaced(node.value, value=self.value(node.value.value))
             self.names.wrote({"*"})
-            return [*self.flush(node, reset=True), tree.replaced(node, value=waits)]
+            return [*self.leave(node), tree.replaced(node, value=waits)]
         return [tree.replaced(node, value=self.value(node.value))]
 
     def _assign_statement(self, node: ast.Assign) -> list[ast.stmt]:
@@ -160,10 +160,10 @@ class Statements(Expressions):
 
     def _return_statement(self, node: ast.Return) -> list[ast.stmt]:
         if node.value is None:
-            return [*self.flush(node), node]
+            return [*self.leave(node), node]
         value = self.value(node.value, 64 if self.types.integer(node.value).bits == 64 else 32)
         name = self.names.fresh("r")
-        kept = [tree.assign(name, value, node), *self.flush(node)]
+        kept = [tree.assign(name, value, node), *self.leave(node)]
         return [*kept, tree.replaced(node, value=tree.name(name, node))]
 
     # branches
@@ -206,14 +206,19 @@ class Statements(Expressions):
             test = self.condition(node.test)
         body.absorb(test_block.events)  # a loop is tested in front of it and behind every iteration
         self.block.absorb(test_block.events)
-        statements = self.counted(body, self.block_of(node.body, body), node)
+        statements = self.block_of(node.body, body)
+        statements = self.counted(body, statements, node)
         self.loops.pop()
         self.forget(node)
         if before:  # the test takes statements: they come first in the loop
             stop = ast.If(ast.UnaryOp(ast.Not(), test), [ast.Break()], [])
             statements = [*before, *tree.placed([stop], node), *statements]
             test = tree.number(1, node)
-        return [*loop.prelude, tree.replaced(node, test=test, body=statements)]
+        return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements)], node)
+
+    def done(self, statements: list[ast.stmt], node: ast.stmt) -> list[ast.stmt]:
+        """A finished loop; around the outermost one, the variables of its meters."""
+        return statements if self.loops else self.names.collected(statements, node)
 
     def loop(self, variable: str | None, node: ast.For | ast.While) -> Loop:
         """A loop, by what its body changes."""
@@ -236,6 +241,9 @@ class Statements(Expressions):
         if self.counting == "automatic" and not self.is_stated(node.body):
             body.add(Place(self.filename, node.lineno), Counter.SLOTS, closing)
         statements = self.block_of(node.body, body)
+        leaves = any(_may_leave_loop(statement) for statement in node.body)
+        if leaves:
+            statements = self.counted(body, statements, node)
         self.loops.pop()
         self.forget(node)
         self.names.changed({node.target.id})
@@ -243,18 +251,14 @@ class Statements(Expressions):
         made = tree.assign(name, tree.replaced(node.iter, args=arguments), node)
         head = [*loop.prelude, made]
         count = iterations.count if isinstance(iterations, RangeOf) else None
-        if not body.events:
-            pass
-        elif any(_may_leave_loop(statement) for statement in node.body):
-            statements = self.counted(body, statements, node)
-        elif count is not None:
+        if count is not None and not leaves:
             self.block.absorb(body.events, count)
-        else:
+        elif body.events and not leaves:
             meter = self.functions.meters.new(body.events)
             length = tree.call("len", [tree.name(name, node)], node)
-            head.append(self.names.add_to(meter, length, node))
+            head.append(self.tick(meter, length, node))
         replaced = tree.replaced(node, iter=tree.name(name, node), body=statements or node.body)
-        return [*head, *both_ways(replaced)]
+        return self.done([*head, *both_ways(replaced)], node)
 
     def pointers(self, node: ast.For, iterations: object) -> int | None:
         """How many pointers the loop steps, if the compiler steps pointers: None for a loop by index.

@@ -6,7 +6,7 @@ import ast
 import copy
 from typing import Any, TypeVar
 
-__all__ = ["add_to", "assign", "call", "name", "number", "parse", "placed", "replaced"]
+__all__ = ["add_to", "assign", "call", "name", "number", "parse", "placed", "replaced", "statement"]
 
 Node = TypeVar("Node", bound=ast.AST)
 
@@ -32,6 +32,11 @@ def number(value: int, at: ast.AST) -> ast.Constant:
 def call(function: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
     """A call of a function by name."""
     return ast.copy_location(ast.Call(name(function, at), arguments, []), at)
+
+
+def statement(value: ast.expr) -> ast.stmt:
+    """An expression as a statement."""
+    return ast.copy_location(ast.Expr(value), value)
 
 
 def assign(identifier: str, value: ast.expr, at: ast.AST) -> ast.stmt:
