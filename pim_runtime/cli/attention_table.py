@@ -60,9 +60,10 @@ def run_table(arguments: argparse.Namespace) -> Report:
     runs = len(dtypes) * len(batches) * (1 + len(execution.thread_counts))
     with progress("published, modelled and measured cells", total=runs) as advance:
         sections = tuple(_dtype_section(dtype, batches, execution, advance) for dtype in dtypes)
+    modelled_on = f"{machine_name(machine.hardware)}, {arguments.tasklets} tasklets"
     notes = (
         f"Published: {table.source}.",
-        f"Modelled: push, run and pull, one head per DPU; {machine_name(machine.hardware)}, {arguments.tasklets} tasklets.",
+        f"Modelled: push, run and pull, one head per DPU; {modelled_on}.",
         "No check compares modelled with published times: the instruction counts behind them are not calibrated.",
         "Measured here: the same integers in compiled code, median of a few runs after one that is not timed.",
         "A ratio of a published or measured time and a modelled one is modelled.",
