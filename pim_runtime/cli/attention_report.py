@@ -148,12 +148,8 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
         " multiplies averaged over the data (host/attention/instruction_counts.py)."
     )
     step = Table(title="Decode step", columns=columns, rows=tuple(table))
-    return Section(
-        title="Time on hardware",
-        values=(_energy(rows, steps, outcome.nr_ranks, hardware),),
-        tables=(step,),
-        notes=(note,),
-    )
+    energy = _energy(rows, steps, outcome.nr_ranks, hardware)
+    return Section(title="Time on hardware", values=(energy,), tables=(step,), notes=(note,))
 
 
 def _energy(rows: list[Row], steps: int, nr_ranks: int, hardware: Hardware) -> Value:

@@ -18,7 +18,7 @@ from typing import get_args, get_type_hints
 from ..compiler.cache import cache_folder
 from ..engine.protocol import EngineOptions
 from ..hardware import Hardware, available_profiles, load_profile
-from ..quantities import CallTimes, Points, Provenance, Quantity
+from ..quantities import CallTimes, Provenance, Quantity
 from ..quantities import Value as QuantityValue
 from .machine_options import add_set_option, chosen_hardware, machine_name
 from .output import Cell, Column, Report, Section, Table, Value
@@ -134,20 +134,20 @@ def _quantity_row(quantity: Quantity) -> tuple[Cell, ...]:
 
 
 def _value_cell(value: QuantityValue) -> Cell:
-    if isinstance(value, CallTimes):
-        return f"{len(value.dpus)} x {len(value.bytes_per_dpu)} times, below"
-    return _points_text(value) if isinstance(value, tuple) else value
-
-
-def _points_text(points: Points) -> str:
-    return " ".join(f"{x}:{y}" for x, y in points)
+    match value:
+        case CallTimes():
+            return f"{len(value.dpus)} x {len(value.bytes_per_dpu)} times, below"
+        case tuple():
+            return " ".join(f"{x}:{y}" for x, y in value)
+        case _:
+            return value
 
 
 def _times_table(quantity: Quantity, table: CallTimes) -> Table:
     columns = (Column(name="DPUs"), *(Column(name=f"{size:,} B") for size in table.bytes_per_dpu))
-    rows = tuple((dpus, *times) for dpus, times in zip(table.dpus, table.times, strict=True))
+    rows: list[tuple[Cell, ...]] = [(dpus, *times) for dpus, times in zip(table.dpus, table.times, strict=True)]
     title = f"Time of one call by DPUs and bytes per DPU, in {quantity.unit}: {quantity.key}"
-    return Table(title=title, columns=columns, rows=rows)
+    return Table(title=title, columns=columns, rows=tuple(rows))
 
 
 def _kernels() -> Section:

@@ -45,7 +45,8 @@ def add_set_option(options: Options) -> None:
 
 def chosen_hardware(arguments: argparse.Namespace) -> Hardware:
     """The machine of the arguments. Raises ProfileError for its profile or values, ValueError for a wrong `--set`."""
-    return load_profile(arguments.profile).with_values(dict(_key_and_value(text) for text in arguments.set))
+    hardware = load_profile(arguments.profile)
+    return hardware.with_values(dict(_key_and_value(text, hardware) for text in arguments.set))
 
 
 def machine_name(hardware: Hardware) -> str:
@@ -54,18 +55,18 @@ def machine_name(hardware: Hardware) -> str:
     return f"profile {hardware.name}" + (f" with {changes}" if changes else "")
 
 
-def _key_and_value(text: str) -> tuple[str, int | Decimal]:
+def _key_and_value(text: str, hardware: Hardware) -> tuple[str, int | Decimal]:
     name, separator, value = text.partition("=")
     if not separator:
         raise ValueError(f"--set {text}: has no value. Write --set KEY=VALUE, as in --set clock_mhz=450.")
-    return _full_key(name.strip()), _parsed(text, value.strip())
+    return _full_key(name.strip(), hardware), _parsed(text, value.strip())
 
 
-def _full_key(name: str) -> str:
-    """The one key that is `name` or ends with it."""
-    keys = known_keys()
-    if name in keys:
+def _full_key(name: str, hardware: Hardware) -> str:
+    """The key that is `name`, or the one of this machine that ends with it."""
+    if name in known_keys():
         return name
+    keys = tuple(hardware.quantities)
     matches = [key for key in keys if key.endswith(f".{name}")]
     if len(matches) == 1:
         return matches[0]
@@ -74,7 +75,7 @@ def _full_key(name: str) -> str:
     ends = {".".join(key.split(".")[first:]): key for key in keys for first in range(key.count(".") + 1)}
     near = dict.fromkeys(ends[end] for end in get_close_matches(name, ends, n=5))
     hint = f"Did you mean {' or '.join(near)}?" if near else "`pim info --profile NAME` has the keys."
-    raise ValueError(f"--set {name}: no value of a machine has this key. {hint}")
+    raise ValueError(f"--set {name}: no value of {hardware.name} has this key. {hint}")
 
 
 def _parsed(text: str, value: str) -> int | Decimal:

@@ -71,8 +71,8 @@ def inherited(record: Any, file: str, own: Mapping[str, Quantity], base: Mapping
     missing = [key for key in keys if key not in own and key not in base]
     if missing:
         raise ProfileError(
-            f"{file}, {missing[0]}: is missing ({len(missing)} missing in all), and a profile states every value that "
-            f"it does not take from a base. Add the table [{missing[0]}]."
+            f"{file}, {missing[0]}: is missing ({len(missing)} missing in all), and a machine has every value, a link "
+            f"all of one kind. Add [{missing[0]}], or take a base that has it."
         )
     return {key: own[key] if key in own else base[key] for key in keys}
 
