@@ -22,8 +22,8 @@ MODES = ("push", "pull", "broadcast")
 MIB = 1 << 20
 PS_PER_MS = 10**9
 SIZES = (8, 512, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, MIB, 8 * MIB)
-# Milliseconds of one call: DPUs, then a time for each of SIZES. Regressions of hardware runs, with a relative error of 7
-# to 9 %: github.com/tud-ccc/cnm-cost-model, CppPredictor/src/ScatterGatherCm.cpp, to about three digits.
+# Milliseconds of one call: DPUs, then a time for each of SIZES. Regressions of hardware runs with an error of 7 to 9 %
+# (relative rms): github.com/tud-ccc/cnm-cost-model, CppPredictor/src/ScatterGatherCm.cpp, to about three digits.
 PUBLISHED_MS = {
     "push": """
            1  .0162  .0164  .0171  .0197  .0303  .0768  .282  1.10  8.75
