@@ -92,11 +92,13 @@ class Allocation:
             "launch",
             mode="synchronous",
             what=", ".join(dict.fromkeys(binary.name for _, binary in groups)),
+            ranks=self.ranks_of(dpus),
             nr_dpus=len(dpus),
             nbytes=0,
             transfers=0,
-            work=LaunchWork(counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))),
-            ranks=self.ranks_of(dpus),
+            work=LaunchWork(
+                counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))
+            ),
         )
         self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
         return results
