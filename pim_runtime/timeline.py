@@ -7,7 +7,7 @@ rank is busy. A row keeps the cost parts with their reasons; nothing in it was m
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -38,7 +38,7 @@ class Row:
     nr_dpus: int
     nbytes: int
     transfers: int
-    work: Work
+    work: Work = field(compare=False, repr=False)
     costs: tuple[Cost, ...]
     ranks: tuple[int, ...]
     waiting: Waiting

@@ -25,12 +25,6 @@ def launch_costs(counters: LaunchCounters, *, nr_ranks: int, hardware: Hardware)
     """
     if nr_ranks < 1:
         raise ValueError(f"launch on {nr_ranks} ranks: a launch needs at least one. Pass nr_ranks >= 1.")
-    limit = hardware.dpu.max_tasklets
-    if counters.nr_tasklets > limit:
-        raise ValueError(
-            f"launch of {counters.nr_tasklets} tasklets on {hardware.name}: a DPU runs 1 to {limit} "
-            f"(dpu.max_tasklets). Use at most {limit}."
-        )
     ticks = kernel_ticks(counters, hardware)
     # The order of the DPUs must not show, so equally slow ones are told apart by their parts, not their index.
     slowest = np.lexsort((ticks.barrier, ticks.compute, ticks.total))[-1]

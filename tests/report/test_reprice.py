@@ -139,7 +139,9 @@ def test_one_price_changes_what_it_prices():
 
 def test_a_run_that_the_machine_cannot_hold_is_refused():
     timeline = Timeline(V1A)
-    launch(timeline, random_rows(0, 1, 1, 24))
+    rows = np.zeros((1, 1, 24, NR_COUNTERS), np.int64)
+    rows[..., Counter.BARRIERS] = 1
+    launch(timeline, rows)
     small = V1A.with_values({"dpu.max_tasklets": 16})
     with pytest.raises(ValueError, match="24 tasklets"):
         reprice(timeline, small)
