@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from ..device.run_record import MAX_TASKLETS
 from ..engine.protocol import EngineOptions
-from ..hardware import load_profile
-from ..machine import DEFAULT_PROFILE, Machine
+from ..machine import Machine
 from .attention_report import accuracy_section, emulation_section, time_section, workload_section
 from .attention_table import run_table
+from .machine_options import add_machine_options, chosen_hardware
 from .output import Report
 from .progress import progress
 
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout", choices=("block", "interleave"), help=f"of a split (default: {DEFAULTS['layout']})"
     )
     machine.add_argument("--paging", choices=("contiguous", "paged"), default="contiguous", help=f"of K, V {default}")
-    machine.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
+    add_machine_options(machine)
     machine.add_argument("--engine", choices=("compiled", "interpreted"), default="compiled", help=default)
 
 
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> Report:
 
     given, arguments = arguments, _with_defaults(arguments)
     _refuse_without_effect(given, arguments.norm)
-    machine = Machine(load_profile(arguments.profile))
+    machine = Machine(chosen_hardware(arguments))
     workload = _workload(arguments)
     with progress("attention", total=len(workload.queries)) as advance:
         outcome = run_workload(

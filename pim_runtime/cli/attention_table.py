@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..engine.protocol import EngineOptions
 from ..errors import AllocationError
-from ..hardware import load_profile
 from ..machine import Machine
+from .machine_options import chosen_hardware, machine_name
 from .output import Check, Column, Report, Section, Table, Value
 from .progress import progress
 
@@ -44,7 +44,7 @@ def run_table(arguments: argparse.Namespace) -> Report:
     _check_arguments(arguments, table)
     dtypes = (arguments.dtype,) if arguments.dtype else tuple(table.cells)
     batches = (arguments.batch,) if arguments.batch is not None else table.batches
-    machine = Machine(load_profile(arguments.profile))
+    machine = Machine(chosen_hardware(arguments))
     needed = max(batches) * table.heads
     if arguments.dpus is not None and needed > arguments.dpus:
         raise AllocationError(
@@ -60,9 +60,10 @@ def run_table(arguments: argparse.Namespace) -> Report:
     runs = len(dtypes) * len(batches) * (1 + len(execution.thread_counts))
     with progress("published, modelled and measured cells", total=runs) as advance:
         sections = tuple(_dtype_section(dtype, batches, execution, advance) for dtype in dtypes)
+    modelled_on = f"{machine_name(machine.hardware)}, {arguments.tasklets} tasklets"
     notes = (
         f"Published: {table.source}.",
-        f"Modelled: push, run and pull, one head per DPU; {machine.hardware.name}, {arguments.tasklets} tasklets.",
+        f"Modelled: push, run and pull, one head per DPU; {modelled_on}.",
         "No check compares modelled with published times: the instruction counts behind them are not calibrated.",
         "Measured here: the same integers in compiled code, median of a few runs after one that is not timed.",
         "A ratio of a published or measured time and a modelled one is modelled.",
