@@ -52,7 +52,14 @@ class Allocation:
         self.backend.submit(Load(dpus=dpus, binary=binary))
         self.binaries[dpus.start : dpus.stop] = [binary] * len(dpus)
         self.timeline.append(
-            "load", mode="serial", what=binary.name, nr_dpus=len(dpus), nbytes=0, transfers=0, work=None
+            "load",
+            mode="serial",
+            what=binary.name,
+            first_dpu=dpus.start,
+            nr_dpus=len(dpus),
+            nbytes=0,
+            transfers=0,
+            work=None,
         )
 
     def transfer(self, command: Write | Read, what: str) -> None:
@@ -71,6 +78,7 @@ class Allocation:
             "write" if isinstance(command, Write) else "read",
             mode=command.mode,
             what=what,
+            first_dpu=dpus[0],
             nr_dpus=len(dpus),
             nbytes=len(dpus) * command.nbytes,
             transfers=len(dpus),
@@ -88,12 +96,11 @@ class Allocation:
             "launch",
             mode="synchronous",
             what=", ".join(dict.fromkeys(binary.name for _, binary in groups)),
+            first_dpu=dpus.start,
             nr_dpus=len(dpus),
             nbytes=0,
             transfers=0,
-            work=LaunchWork(
-                counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))
-            ),
+            work=LaunchWork(counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))),
         )
         self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
         return results
@@ -142,4 +149,3 @@ class Allocation:
             geometry = self.hardware.geometry
             text = report(faults, nr_dpus, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip)
             raise DpuFaultError(text, faults)
-

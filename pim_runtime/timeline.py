@@ -25,13 +25,14 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One command. `nbytes` and `transfers` sum over its DPUs; `what` is a symbol or program; `costs` has its time,
-    `work` what was priced."""
+    `work` what was priced. `first_dpu` is the lowest of its DPUs, numbered in its allocation."""
 
     operation: Operation
     mode: str
     what: str
     start_ps: int
     duration_ps: int
+    first_dpu: int
     nr_dpus: int
     nbytes: int
     transfers: int
@@ -61,6 +62,7 @@ class Timeline:
         nbytes: int,
         transfers: int,
         work: Work,
+        first_dpu: int = 0,
     ) -> Row:
         """Add a command that starts now, and advance the clock by its cost."""
         costs = price(work, self.hardware)
@@ -70,6 +72,7 @@ class Timeline:
             what=what,
             start_ps=self.now_ps,
             duration_ps=sum(cost.duration_ps for cost in costs),
+            first_dpu=first_dpu,
             nr_dpus=nr_dpus,
             nbytes=nbytes,
             transfers=transfers,
@@ -90,7 +93,7 @@ class Timeline:
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """The rows as columns: every field of Row but `costs` and `work`, and one `<reason>_ps` column per reason."""
-        fields = ("operation", "mode", "what", "start_ps", "duration_ps", "nr_dpus", "nbytes", "transfers")
+        fields = ("operation", "mode", "what", "start_ps", "duration_ps", "first_dpu", "nr_dpus", "nbytes", "transfers")
         columns = {field: np.array([getattr(row, field) for row in self.rows]) for field in fields}
         return columns | {
             f"{reason}_ps": np.array([row.cost_ps(reason) for row in self.rows], np.int64) for reason in REASONS

@@ -6,16 +6,18 @@ For reports that show where in a launch the time goes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from ..counters import Counter, LaunchCounters
-from ..hardware import Hardware
+from ..hardware import TICKS_PER_CYCLE, Hardware
+from .cost import PS_PER_US, rounded
 from .kernel import barrier_ticks
 from .prices import Ticks, dma_load_ticks, issue_ticks, occupancy_ticks, stall_ticks
 from .variable import completed_patterns
 
-__all__ = ["PhaseTicks", "phase_ticks"]
+__all__ = ["PhaseTicks", "duration_ps", "phase_ticks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +53,11 @@ def phase_ticks(counters: LaunchCounters, hardware: Hardware) -> PhaseTicks:
         barrier=_barriers(of_tasklet[..., Counter.BARRIERS], hardware),
         alone=alone,
     )
+
+
+def duration_ps(ticks: int, hardware: Hardware) -> int:
+    """Picoseconds of exact ticks, rounded half up."""
+    return rounded(Fraction(ticks * PS_PER_US, TICKS_PER_CYCLE * hardware.pipeline.clock_mhz))
 
 
 def _barriers(left: Ticks, hardware: Hardware) -> Ticks:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..counters import LaunchCounters
 from ..hardware import Hardware
+from ..lines import LineProfile
 from .cost import Cost
 from .launch import launch_costs
 from .transfer import TransferMode, transfer_costs
@@ -26,10 +27,14 @@ class TransferWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LaunchWork:
-    """A launch on `nr_ranks` ranks: the counters of each program that ran, all at the same time."""
+    """A launch on `nr_ranks` ranks: the counters of each program that ran, all at the same time.
+
+    lines: the same counts by source line, for reports; no price depends on them.
+    """
 
     counters: tuple[LaunchCounters, ...]
     nr_ranks: int
+    lines: LineProfile = field(default_factory=LineProfile)
 
 
 Work: TypeAlias = TransferWork | LaunchWork | None
