@@ -100,7 +100,11 @@ class Allocation:
             nr_dpus=len(dpus),
             nbytes=0,
             transfers=0,
-            work=LaunchWork(counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))),
+            work=LaunchWork(
+                counters=tuple(result.counters for result in results),
+                lines=(),
+                nr_ranks=len(self.ranks_of(dpus)),
+            ),
         )
         self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
         return results

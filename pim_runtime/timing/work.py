@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..counters import LaunchCounters
@@ -27,14 +27,11 @@ class TransferWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LaunchWork:
-    """A launch on `nr_ranks` ranks: the counters of each program that ran, all at the same time.
-
-    lines: the same counts by source line, for reports; no price depends on them.
-    """
+    """A launch on `nr_ranks` ranks: counters, and their sums by line, of each program that ran, all at the same time."""
 
     counters: tuple[LaunchCounters, ...]
+    lines: tuple[LineProfile, ...]
     nr_ranks: int
-    lines: LineProfile = field(default_factory=LineProfile)
 
 
 Work: TypeAlias = TransferWork | LaunchWork | None

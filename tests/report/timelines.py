@@ -6,7 +6,6 @@ import numpy as np
 
 from pim_runtime.counters import NR_COUNTERS, Counter, LaunchCounters
 from pim_runtime.hardware import load_profile
-from pim_runtime.lines import LineProfile
 from pim_runtime.timeline import Timeline
 from pim_runtime.timing import LaunchWork, TransferWork
 
@@ -48,7 +47,7 @@ def add_transfer(timeline, mode, what, nr_dpus, bytes_per_dpu, *, first_dpu=0):
     )
 
 
-def add_launch(timeline, what, *counters, first_dpu=0, lines=None):
+def add_launch(timeline, what, *counters, first_dpu=0, lines=()):
     """A launch of programs side by side."""
     nr_dpus, per_rank = sum(one.nr_dpus for one in counters), timeline.hardware.geometry.dpus_per_rank
     nr_ranks = (first_dpu + nr_dpus - 1) // per_rank - first_dpu // per_rank + 1
@@ -60,7 +59,7 @@ def add_launch(timeline, what, *counters, first_dpu=0, lines=None):
         nr_dpus=nr_dpus,
         nbytes=0,
         transfers=0,
-        work=LaunchWork(counters=counters, nr_ranks=nr_ranks, lines=lines or LineProfile()),
+        work=LaunchWork(counters=counters, nr_ranks=nr_ranks, lines=lines),
     )
 
 
