@@ -149,8 +149,8 @@ def _breakdown_section(rows: Sequence[Row], hardware: Hardware) -> Section:
     )
     stated, inferred = _percent(known.stated, known.slots), _percent(known.inferred, known.slots)
     note = (
-        f"Of {known.slots:,} issue slots, the kernels' authors state {stated:.1f} %. {inferred:.1f} % depend on data that "
-        "were counted on other DPUs only, or assumed. The rest was counted where it ran."
+        f"Of {known.slots:,} issue slots, the kernels' authors state {stated:.1f} %. {inferred:.1f} % depend on data "
+        "that were counted on other DPUs only, or assumed. The rest was counted where it ran."
     )
     return Section(title="Where the time goes", tables=(reasons, classes), notes=(note,) if known.slots else ())
 
