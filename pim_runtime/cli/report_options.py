@@ -121,7 +121,7 @@ def plot_speedups(folder: Path, name: str, table: Table, caption: str) -> None:
 
 
 def _breakdown_section(rows: Sequence[Row], hardware: Hardware) -> Section:
-    from ..report.breakdown import evidence, instruction_mix, reason_times
+    from ..report.breakdown import evidence, instruction_mix, reason_name, reason_times
 
     times, mix, known = reason_times(rows), instruction_mix(rows, hardware), evidence(rows, hardware)
     total_ps = sum(times.values())
@@ -133,8 +133,7 @@ def _breakdown_section(rows: Sequence[Row], hardware: Hardware) -> Section:
             Column(name="share", unit="%", origin="modelled"),
         ),
         rows=tuple(
-            (reason.replace("_", " "), time_ps / PS_PER_US, _percent(time_ps, total_ps))
-            for reason, time_ps in times.items()
+            (reason_name(reason), time_ps / PS_PER_US, _percent(time_ps, total_ps)) for reason, time_ps in times.items()
         ),
     )
     classes = Table(
@@ -200,14 +199,14 @@ def _roofline_section(rows: Sequence[Row], hardware: Hardware) -> Section:
         columns=(
             Column(name="kernel"),
             Column(name="tasklets", origin="exact"),
-            Column(name="intensity", unit="instructions/B", origin="modelled"),
-            Column(name="achieved", unit="M instructions/s", origin="modelled"),
-            Column(name="pipeline allows", unit="M instructions/s", origin="modelled"),
-            Column(name="roof", unit="M instructions/s", origin="modelled"),
-            Column(name="mean DMA", unit="B", origin="modelled"),
-            Column(name="DMAs of this size", unit="MB/s", origin="modelled"),
-            Column(name=f"DMAs of {largest} B", unit="MB/s", origin="modelled"),
+            Column(name="intensity", unit="1/B", origin="modelled"),
+            Column(name="achieved", unit="M/s", origin="modelled"),
+            Column(name="roof", unit="M/s", origin="modelled"),
             Column(name="limited by"),
+            Column(name="pipeline", unit="M/s", origin="modelled"),
+            Column(name="mean DMA", unit="B", origin="modelled"),
+            Column(name="DMAs so", unit="MB/s", origin="modelled"),
+            Column(name=f"DMAs of {largest} B", unit="MB/s", origin="modelled"),
         ),
         rows=tuple(
             (
@@ -215,17 +214,21 @@ def _roofline_section(rows: Sequence[Row], hardware: Hardware) -> Section:
                 point.nr_tasklets,
                 point.intensity if point.mram_bytes else None,
                 point.instructions_per_s / 1e6,
-                point.ceiling_per_s / 1e6,
                 point.roof_per_s / 1e6,
+                point.limit,
+                point.ceiling_per_s / 1e6,
                 point.dma_bytes_mean,
                 point.bandwidth / 1e6,
                 point.best_bandwidth / 1e6,
-                point.limit,
             )
             for point in roofline(rows, hardware)
         ),
     )
-    return Section(title="Roofline", tables=(table,))
+    notes = (
+        "Intensity is instructions per MRAM byte; M/s are millions of instructions per second of one DPU.",
+        "The roof is the lower of what the pipeline issues with these tasklets, and intensity times MB/s of DMAs so.",
+    )
+    return Section(title="Roofline", tables=(table,), notes=notes)
 
 
 def _write_plots(folder: Path, rows: Sequence[Row], hardware: Hardware) -> list[Path]:

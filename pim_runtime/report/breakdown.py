@@ -19,7 +19,7 @@ from ..timing.cost import Reason
 from ..timing.prices import slot_prices
 from ..timing.variable import completed_patterns
 
-__all__ = ["Evidence", "InstructionClass", "evidence", "instruction_mix", "launched", "reason_times", "total_counts"]
+__all__ = ["Evidence", "InstructionClass", "evidence", "instruction_mix", "reason_name", "reason_times", "total_counts"]
 
 CLASSES: tuple[tuple[str, Counter, tuple[Counter, ...]], ...] = (
     ("one slot: ALU, branch, load, store, 8-bit multiply", Counter.SLOTS, ()),
@@ -67,17 +67,15 @@ def reason_times(rows: Sequence[Row]) -> dict[Reason, int]:
     return {reason: sum(row.cost_ps(reason) for row in rows) for reason in REASONS}
 
 
-def launched(rows: Sequence[Row]) -> Iterator[LaunchCounters]:
-    """Counters of every program of every launch."""
-    for row in rows:
-        if isinstance(row.work, LaunchWork):
-            yield from row.work.counters
+def reason_name(reason: Reason) -> str:
+    """A reason as people write it."""
+    return "DMA" if reason == "dma" else reason.replace("_", " ")
 
 
 def total_counts(rows: Sequence[Row], hardware: Hardware) -> NDArray[np.int64]:
     """Counters of all launches, summed over DPUs, phases and tasklets, int64 [NR_COUNTERS]."""
     totals = np.zeros(NR_COUNTERS, np.int64)
-    for counters in launched(rows):
+    for counters in _launched(rows):
         totals += _sum(counters, completed_patterns(counters, hardware))
     return totals
 
@@ -101,7 +99,7 @@ def evidence(rows: Sequence[Row], hardware: Hardware) -> Evidence:
     """What the slots of all launches rest on."""
     prices = slot_prices(hardware)
     slots, stated, inferred = 0, 0, 0
-    for counters in launched(rows):
+    for counters in _launched(rows):
         patterns = completed_patterns(counters, hardware)
         of_all = _sum(counters, patterns) * prices
         not_counted = _sum(counters, patterns * ~counters.measured[:, None, None, None]) * prices
@@ -109,6 +107,13 @@ def evidence(rows: Sequence[Row], hardware: Hardware) -> Evidence:
         stated += int(of_all[Counter.STATED])
         inferred += int(not_counted[list(VARIABLE_PARTS)].sum())
     return Evidence(slots=slots, stated=stated, counted=slots - stated - inferred, inferred=inferred)
+
+
+def _launched(rows: Sequence[Row]) -> Iterator[LaunchCounters]:
+    """Counters of every program of every launch."""
+    for row in rows:
+        if isinstance(row.work, LaunchWork):
+            yield from row.work.counters
 
 
 def _sum(counters: LaunchCounters, patterns: NDArray[np.int64]) -> NDArray[np.int64]:

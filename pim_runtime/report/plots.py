@@ -17,7 +17,7 @@ from ..hardware import Hardware
 from ..timeline import REASONS, Row
 from ..timing import LaunchWork, dpu_kernel_cycles
 from ..timing.cost import PS_PER_US, Reason
-from .breakdown import reason_times
+from .breakdown import reason_name, reason_times
 from .roofline import RooflinePoint
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def breakdown_plot(rows: Sequence[Row], hardware: Hardware) -> Figure:
     for reason in REASONS:
         widths = np.array([of[reason] for of in times]) / PS_PER_US
         if widths.any():
-            bars = axes.barh(range(len(groups)), widths, left=left, color=COLOURS[reason], label=_words(reason))
+            bars = axes.barh(range(len(groups)), widths, left=left, color=COLOURS[reason], label=reason_name(reason))
             shown = [f"{width:,.0f}" if width >= SMALLEST_LABEL * totals.max() else "" for width in widths]
             axes.bar_label(bars, shown, label_type="center", color="white", fontsize=8)
             left += widths
@@ -226,10 +226,6 @@ def _by_rank(values: NDArray[np.int64], first_dpu: int, per_rank: int) -> tuple[
 
 def _colours(count: int) -> list[str]:
     return [SERIES[index % len(SERIES)] for index in range(count)]
-
-
-def _words(reason: Reason) -> str:
-    return "DMA" if reason == "dma" else reason.replace("_", " ")
 
 
 def _times(name: str, count: int) -> str:
