@@ -119,16 +119,17 @@ def run(arguments: argparse.Namespace) -> Report:
     spec = workload.spec
     known = arguments.kv is None and workload.origin is not None and not (spec.window or spec.alibi_slopes)
     limits = SAMPLE_ERROR_LIMITS[spec.dtype] if known else None
-    rows = outcome.timeline.rows
+    everything = outcome.timeline.rows
+    decoding = everything[outcome.decode_rows :]
     return Report(
         title="Decode attention on emulated DPUs",
         sections=(
             workload_section(workload, outcome, arguments),
             accuracy_section(verification, limits),
             time_section(workload, outcome, machine.hardware),
-            *report_sections(arguments, rows[outcome.decode_rows :], machine.hardware),
+            *report_sections(arguments, decoding, machine.hardware),
             emulation_section(workload, outcome, arguments),
-            *write_reports(arguments, rows, machine.hardware),
+            *write_reports(arguments, decoding, machine.hardware, traced=everything),
         ),
     )
 

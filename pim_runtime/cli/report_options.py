@@ -72,8 +72,10 @@ def report_sections(arguments: argparse.Namespace, rows: Sequence[Row], hardware
     return tuple(sections)
 
 
-def write_reports(arguments: argparse.Namespace, rows: Sequence[Row], hardware: Hardware) -> tuple[Section, ...]:
-    """Write the trace and the plots that were asked for; a section that names the files, or none.
+def write_reports(
+    arguments: argparse.Namespace, rows: Sequence[Row], hardware: Hardware, *, traced: Sequence[Row]
+) -> tuple[Section, ...]:
+    """Write the plots of `rows` and the trace of `traced`, if asked for; a section that names the files, or none.
 
     Raises ValueError for DPUs to expand that there are not, and OSError for a file that cannot be written.
     """
@@ -81,7 +83,7 @@ def write_reports(arguments: argparse.Namespace, rows: Sequence[Row], hardware: 
 
     files = []
     if arguments.trace is not None:
-        write_trace(arguments.trace, rows, hardware, expand=arguments.expand or "slowest")
+        write_trace(arguments.trace, traced, hardware, expand=arguments.expand or "slowest")
         files.append(f"trace, for ui.perfetto.dev: {arguments.trace}")
     if arguments.plot is not None:
         files += [f"plot: {path}" for path in _write_plots(arguments.plot, rows, hardware)]

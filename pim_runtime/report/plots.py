@@ -5,6 +5,7 @@ The one module that uses matplotlib, and without its global state: every functio
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ COLOURS: dict[Reason, str] = {
 }
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = {"published": "--", "modelled": "-", "measured here": ":"}
+CAPTION_WIDTH = 120  # characters of a line
 SMALLEST_LABEL = 0.07  # of the longest bar; shorter parts have no room for a number
 
 
@@ -91,7 +93,7 @@ def roofline_plot(points: Sequence[RooflinePoint], hardware: Hardware) -> Figure
     drawn = [point for point in points if point.mram_bytes]
     if not drawn:
         raise ValueError("no kernel moves a byte between MRAM and WRAM, so none has a place under a roofline")
-    figure, axes = _figure(8, 5)
+    figure, axes = _figure(8, 5.2 + 0.55 * len(drawn))
     knees = [
         point.ceiling_per_s / bandwidth for point in drawn for bandwidth in (point.bandwidth, point.best_bandwidth)
     ]
@@ -113,7 +115,7 @@ def roofline_plot(points: Sequence[RooflinePoint], hardware: Hardware) -> Figure
     axes.set_title("Instruction roofline")
     axes.grid(which="major", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=8, facecolor="white", edgecolor="none", framealpha=1, loc="lower right")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8, frameon=False)
     clock, reissue = hardware.pipeline.clock_mhz, hardware.pipeline.reissue_cycles
     _caption(
         figure,
@@ -141,8 +143,10 @@ def heat_map_plot(row: Row, hardware: Hardware) -> Figure:
     axes.set_ylabel("rank")
     axes.set_title(f"Kernel cycles of every DPU: {row.what}")
     axes.locator_params(axis="y", integer=True)
-    figure.colorbar(image, label="cycles", format="{x:,.0f}")
     slowest, mean = int(cycles.max()), float(cycles.mean())
+    # Around a single value the bar would show a range that no DPU is in.
+    ticks = [slowest] if slowest == cycles.min() else None
+    figure.colorbar(image, label="cycles", format="{x:,.0f}", ticks=ticks)
     _caption(
         figure,
         f"Modelled on profile {hardware.name}. The slowest of {len(cycles):,} DPUs takes {slowest:,} cycles, "
@@ -213,7 +217,7 @@ def _logarithmic(axes: Axes) -> None:
 
 def _caption(figure: Figure, text: str) -> None:
     """Where the numbers come from, below the axes."""
-    figure.supxlabel(text, fontsize=7, color="#555555")
+    figure.supxlabel(textwrap.fill(text, CAPTION_WIDTH), fontsize=7, color="#555555")
 
 
 def _by_rank(values: NDArray[np.int64], first_dpu: int, per_rank: int) -> tuple[int, NDArray[np.float64]]:

@@ -63,7 +63,7 @@ def table_rows(table):
 
 def test_nothing_is_reported_unless_asked_for(timeline):
     assert report_sections(arguments(), timeline.rows, HARDWARE) == ()
-    assert write_reports(arguments(), timeline.rows, HARDWARE) == ()
+    assert write_reports(arguments(), timeline.rows, HARDWARE, traced=timeline.rows) == ()
 
 
 def test_breakdown(timeline):
@@ -113,17 +113,19 @@ def test_every_modelled_column_says_so(timeline):
 
 def test_files(timeline, tmp_path):
     asked = arguments("--trace", str(tmp_path / "trace.json"), "--expand", "0,3", "--plot", str(tmp_path))
-    (section,) = write_reports(asked, timeline.rows, HARDWARE)
+    (section,) = write_reports(asked, timeline.rows[1:], HARDWARE, traced=timeline.rows)
     assert {path.name for path in tmp_path.iterdir()} == {"trace.json", "breakdown.svg", "roofline.svg", "dpus.svg"}
     assert len(section.notes) == 4
     names = [event["args"].get("name") for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]]
     assert {"DPU 0.0.0", "DPU 0.0.3"} <= set(names)
     assert "DPU 0.0.1" not in names
+    assert "write q" in (tmp_path / "trace.json").read_text()
+    assert b"write q" not in (tmp_path / "breakdown.svg").read_bytes()
 
 
 def test_a_timeline_without_time_has_no_plots(tmp_path):
     asked = arguments("--plot", str(tmp_path))
-    assert write_reports(asked, [], HARDWARE) == ()
+    assert write_reports(asked, [], HARDWARE, traced=[]) == ()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -92,6 +92,7 @@ def test_equal_dpus_and_idle_ones_have_a_heat_map(tmp_path):
     for phases in (({Counter.SLOTS: 5},), ({},)):
         row = add_launch(timeline, "kernel", counters_of(3, phases=phases))
         save_plot(heat_map_plot(row, HARDWARE), tmp_path / "map.png")
+        assert len(heat_map_plot(row, HARDWARE).axes[1].get_yticks()) == 1
     assert "No DPU took a cycle" in caption(heat_map_plot(row, HARDWARE))
 
 
