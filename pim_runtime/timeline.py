@@ -28,13 +28,16 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One command. `nbytes` and `transfers` sum over its DPUs; `what` is a symbol or program; `costs` has its time,
-    `work` what was priced, `ranks` whom it kept busy. A sync takes no time; it starts when its ranks are done."""
+    `work` what was priced, `ranks` whom it kept busy. `first_dpu` is the lowest of its DPUs, numbered in its allocation.
+    A sync takes no time; it starts when its ranks are done.
+    """
 
     operation: Operation
     mode: str
     what: str
     start_ps: int
     duration_ps: int
+    first_dpu: int
     nr_dpus: int
     nbytes: int
     transfers: int
@@ -67,6 +70,7 @@ class Timeline:
         nbytes: int,
         transfers: int,
         work: Work,
+        first_dpu: int = 0,
         ranks: Iterable[int],
         waiting: Waiting = "synchronous",
     ) -> Row:
@@ -83,6 +87,7 @@ class Timeline:
             what=what,
             start_ps=max(self.now_ps, self._end_ps(ranks)),
             duration_ps=sum(cost.duration_ps for cost in costs),
+            first_dpu=first_dpu,
             nr_dpus=nr_dpus,
             nbytes=nbytes,
             transfers=transfers,
@@ -122,7 +127,18 @@ class Timeline:
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """The rows as columns: all fields of Row but `costs`, `work` and `ranks`, and a `<reason>_ps` per reason."""
-        fields = ("operation", "mode", "what", "start_ps", "duration_ps", "nr_dpus", "nbytes", "transfers", "waiting")
+        fields = (
+            "operation",
+            "mode",
+            "what",
+            "start_ps",
+            "duration_ps",
+            "first_dpu",
+            "nr_dpus",
+            "nbytes",
+            "transfers",
+            "waiting",
+        )
         columns = {field: np.array([getattr(row, field) for row in self.rows]) for field in fields}
         return columns | {
             f"{reason}_ps": np.array([row.cost_ps(reason) for row in self.rows], np.int64) for reason in REASONS
