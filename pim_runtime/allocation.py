@@ -91,9 +91,7 @@ class Allocation:
             nr_dpus=len(dpus),
             nbytes=0,
             transfers=0,
-            work=LaunchWork(
-                counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))
-            ),
+            work=LaunchWork(counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))),
         )
         self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
         return results
@@ -142,4 +140,3 @@ class Allocation:
             geometry = self.hardware.geometry
             text = report(faults, nr_dpus, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip)
             raise DpuFaultError(text, faults)
-

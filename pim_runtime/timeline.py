@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .hardware import Hardware
-from .timing import Cost, Work, price
+from .timing import Clock, Cost, Work, price
 from .timing.cost import Reason
 
 __all__ = ["Operation", "Row", "Timeline"]
@@ -44,10 +44,11 @@ class Row:
 
 
 class Timeline:
-    """The rows of one allocation in order, priced for one machine, and its clock."""
+    """The rows of one allocation in order, priced for one machine in one form of kernel time, and its clock."""
 
-    def __init__(self, hardware: Hardware) -> None:
+    def __init__(self, hardware: Hardware, clock: Clock = "closed") -> None:
         self.hardware = hardware
+        self.clock = clock
         self.rows: list[Row] = []
         self.now_ps = 0
 
@@ -63,7 +64,7 @@ class Timeline:
         work: Work,
     ) -> Row:
         """Add a command that starts now, and advance the clock by its cost."""
-        costs = price(work, self.hardware)
+        costs = price(work, self.hardware, self.clock)
         row = Row(
             operation=operation,
             mode=mode,

@@ -6,6 +6,7 @@ the same run can be priced again under another profile.
 
 from __future__ import annotations
 
+from .clock import Clock
 from .cost import Cost
 from .kernel import dpu_kernel_cycles
 from .launch import launch_costs
@@ -13,6 +14,7 @@ from .transfer import TransferMode, transfer_costs
 from .work import LaunchWork, TransferWork, Work, price
 
 __all__ = [
+    "Clock",
     "Cost",
     "LaunchWork",
     "TransferMode",
