@@ -1,8 +1,8 @@
 """The event form of kernel time: every DMA of every tasklet in turn, for tasklets that do unequal work.
 
 Owns the way from counters to the events of a phase, of which the counters only know sums: the slots of a tasklet lie
-evenly around its DMAs, its reads and writes alternate evenly, and all have their mean size. Some 3 us of this computer
-per DMA, so much slower than the closed form; never below it, as its bounds hold in whatever order things happen.
+evenly around its DMAs, its reads and writes alternate evenly, and all have their mean size. Never below the closed
+form, whose bounds hold in whatever order things happen, and much slower to compute: measured here, 3 us per DMA.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MOST_DMAS = 50_000
 """DMAs of a phase of one DPU that are simulated. Of a longer phase an equal share of every tasklet's work is simulated,
 and its time taken as often as the share goes into the whole, because long phases repeat themselves."""
 
-_READ = [Counter.READS, Counter.READ_BYTES]
-_WRITE = [Counter.WRITES, Counter.WRITE_BYTES]
+_READ = slice(Counter.READS, Counter.READ_BYTES + 1)  # a number of DMAs, and their bytes
+_WRITE = slice(Counter.WRITES, Counter.WRITE_BYTES + 1)
 
 # Of a tasklet: issue ticks; reads, their occupancy and stall; writes, their occupancy and stall.
 _Work: TypeAlias = NDArray[np.int64]
@@ -79,7 +79,7 @@ def _work(rows: NDArray[np.int64], hardware: Hardware) -> _Work:
     occupancy, stall = occupancy_ticks(hardware), stall_ticks(hardware)
     parts = [rows @ issue_ticks(hardware)]
     for dma in (_READ, _WRITE):
-        parts += [rows[..., dma[0]], rows[..., dma] @ occupancy[dma], rows[..., dma] @ stall[dma]]
+        parts += [rows[..., dma.start], rows[..., dma] @ occupancy[dma], rows[..., dma] @ stall[dma]]
     return np.stack(parts, axis=-1)
 
 
@@ -107,7 +107,7 @@ def _merged(is_write: NDArray[np.bool_], read_total: int, write_total: int) -> l
     """Ticks of each DMA, in order, from the sums over reads and over writes."""
     ticks = np.empty(len(is_write), np.int64)
     for chosen, total in ((is_write, write_total), (~is_write, read_total)):
-        ticks[chosen] = _even_parts(total, np.count_nonzero(chosen))
+        ticks[chosen] = _even_parts(total, int(np.count_nonzero(chosen)))
     return ticks.tolist()
 
 

@@ -66,7 +66,6 @@ def kernel_ticks(counters: LaunchCounters, hardware: Hardware) -> KernelTicks:
     """Kernel time of every pattern of counters, without the launch. Exact below 2^63 ticks, 30 days at 350 MHz.
 
     compute: per phase the larger of the pipeline bound and the slots of the slowest tasklet.
-
     Source: runs of github.com/tud-ccc/cnm-cost-model (Vecadd, ReduceOp, Scan), met with a mean absolute error of 0.5 %
     at 16 tasklets, 3.0 % at 8 and 0.8 % at 1 to 4.
     Raises ValueError for more tasklets than the hardware has.

@@ -38,9 +38,9 @@ Work: TypeAlias = TransferWork | LaunchWork | None
 
 
 def price(work: Work, hardware: Hardware, clock: Clock = "closed") -> tuple[Cost, ...]:
-    """Cost parts of a command on a machine, kernels in one form of the clock; of a launch, those of the slowest program.
+    """Cost parts of a command on a machine; of a launch, those of the slowest program. Pure.
 
-    Pure.
+    clock: the form of kernel time.
     """
     if work is None:
         return ()
