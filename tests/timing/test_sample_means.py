@@ -1,4 +1,4 @@
-"""Data-dependent counters of DPUs outside the sample: means by phase, exact in integers, or what the profile assumes."""
+"""Data-dependent counters of DPUs outside the sample: exact means by phase, or what the profile assumes."""
 
 from __future__ import annotations
 
