@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .hardware import Hardware
-from .timing import Cost, Work, price
+from .timing import Clock, Cost, Work, price
 from .timing.cost import Reason
 
 __all__ = ["Operation", "Row", "Timeline", "Waiting"]
@@ -52,10 +52,11 @@ class Row:
 
 
 class Timeline:
-    """The rows of one allocation in order, priced for one machine, and its clock."""
+    """The rows of one allocation in order, priced for one machine in one form of kernel time, and its clock."""
 
-    def __init__(self, hardware: Hardware) -> None:
+    def __init__(self, hardware: Hardware, clock: Clock = "closed") -> None:
         self.hardware = hardware
+        self.clock = clock
         self.rows: list[Row] = []
         self.now_ps = 0  # of the host
         self._busy_until_ps: dict[int, int] = {}  # of every rank that has done something
@@ -79,7 +80,7 @@ class Timeline:
         The host waits for the end of a synchronous one. To issue an asynchronous one takes it no time: no measurement
         of that is published.
         """
-        costs = price(work, self.hardware)
+        costs = price(work, self.hardware, self.clock)
         ranks = tuple(ranks)
         row = Row(
             operation=operation,

@@ -6,6 +6,7 @@ the same run can be priced again under another profile.
 
 from __future__ import annotations
 
+from .clock import Clock
 from .cost import Cost
 from .energy import EnergyRange, dpu_energy
 from .kernel import dpu_kernel_cycles
@@ -14,6 +15,7 @@ from .transfer import TransferMode, transfer_costs
 from .work import LaunchWork, TransferWork, Work, price
 
 __all__ = [
+    "Clock",
     "Cost",
     "EnergyRange",
     "LaunchWork",
