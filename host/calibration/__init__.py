@@ -1,1 +1,1 @@
-"""The clock beside published measurements of hardware: calibration points and microbenchmarks. Nothing is fitted here."""
+"""The clock beside published measurements of hardware: calibration points, microbenchmarks. Nothing is fitted here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,9 @@ from pim_runtime.symbols import HEAP_NAME
 from .errors import ComparedPoint
 from .points import Point
 
-__all__ = ["KernelRun", "run_kernel_point"]
+__all__ = ["COUNTS", "KernelRun", "run_kernel_point"]
 
+COUNTS: tuple[Counts, ...] = get_args(Counts)
 PS_PER_MS = 1_000_000_000
 SEED = 0  # of the operands; no count depends on them
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import PimError
-from . import attention, batching, claims, info
+from . import attention, batching, bench, claims, info, validate
 from .json_file import report_as_json, write_json
 from .output import Report
 from .render import print_report
@@ -38,7 +38,7 @@ class Command(Protocol):
         """Do the work. Raises PimError, ValueError or OSError, with a message for the user, if it cannot be done."""
 
 
-COMMANDS: tuple[Command, ...] = (attention, batching, claims, info)
+COMMANDS: tuple[Command, ...] = (attention, batching, bench, claims, info, validate)
 """The subcommands' modules, in the order of the help."""
 
 
