@@ -35,6 +35,7 @@ class Allocation:
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
         self.when_released: weakref.finalize[Any, Any] | None = None
+        self._timing = options.timing
         self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
 
     def ranks_of(self, dpus: range) -> range:
@@ -91,9 +92,7 @@ class Allocation:
             nr_dpus=len(dpus),
             nbytes=0,
             transfers=0,
-            work=LaunchWork(
-                counters=tuple(result.counters for result in results), nr_ranks=len(self.ranks_of(dpus))
-            ),
+            work=self._work(results, len(self.ranks_of(dpus))),
         )
         self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
         return results
@@ -117,6 +116,16 @@ class Allocation:
         self.require_alive()
         assert self._backend is not None
         return self._backend
+
+    def _work(self, results: tuple[LaunchResult, ...], nr_ranks: int) -> LaunchWork | None:
+        """What is priced: nothing when nothing was counted."""
+        if self._timing == "off":
+            return None
+        return LaunchWork(
+            counters=tuple(result.counters for result in results),
+            lines=tuple(result.lines for result in results),
+            nr_ranks=nr_ranks,
+        )
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
         result = self.backend.submit(Launch(dpus=dpus, binary=binary))

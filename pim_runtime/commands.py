@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .counters import LaunchCounters
+from .lines import LineProfile
 from .program import DpuBinary
 from .timing import TransferMode
 
@@ -81,7 +82,8 @@ Command = Load | Write | Read | Launch
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LaunchResult:
-    """What a launch left: counters in DPU order, and one fault per DPU that stopped early."""
+    """What a launch left: counters in DPU order, their sums by source line, and one fault per DPU that stopped early."""
 
     counters: LaunchCounters
+    lines: LineProfile
     faults: tuple[Fault, ...]

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from ..commands import Command, Launch, LaunchResult, Load, Write
-from ..counters import LaunchCounters
-from ..engine.faults import Fault
 from ..engine.protocol import EngineOptions
 from ..engine.shard import Shard
 from ..hardware import Hardware
@@ -51,14 +49,15 @@ class ThreadBackend:
         self._shard.close()
 
     def _launch(self, command: Launch) -> LaunchResult:
-        def run(dpus: range) -> list[Fault]:
-            return self._shard.run(command.binary, dpus)
-
-        parts = self._each_part(command.dpus, PARTS_PER_THREAD * self._threads, run)
-        rows, barriers = self._shard.counted(command.dpus, command.binary.nr_tasklets)
+        shard, binary = self._shard, command.binary
+        shard.begin(binary, command.dpus)
+        parts = self._each_part(
+            command.dpus, PARTS_PER_THREAD * self._threads, lambda dpus: shard.run(binary, dpus)
+        )
         return LaunchResult(
-            counters=LaunchCounters(rows=rows, barriers=barriers),
-            faults=tuple(fault for part in parts for fault in part),
+            counters=shard.counters(command.dpus, binary.nr_tasklets),
+            lines=shard.lines(binary, sum(totals for _, totals in parts)),
+            faults=tuple(fault for faults, _ in parts for fault in faults),
         )
 
     def _each_part(self, dpus: range, parts: int, work: Callable[[range], Outcome]) -> list[Outcome]:

@@ -32,13 +32,14 @@ from .pipeline import kernel_jit
 __all__ = ["Driver", "driver_text", "load_driver"]
 
 Driver = Callable[..., None]
-"""drive(mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases)
+"""drive(mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases, measured)
 
-Runs DPUs first to last - 1. mram, wram, counters, phases: host addresses of DPU 0's part; run: this thread's record.
+Runs DPUs first to last - 1. mram, wram, counters, phases, measured: host addresses of DPU 0's part; run: this thread's
+record.
 Raises when a DPU faults; the run record says where.
 """
 
-SIGNATURE = types.void(*[types.int64] * 11)
+SIGNATURE = types.void(*[types.int64] * 12)
 PACKAGE = __package__.rpartition(".")[0]
 
 TEMPLATE = '''"""Driver of one kernel, written by {package}.compiler.driver; `kernel` is put in beside it."""
@@ -47,16 +48,19 @@ from numba import int64, njit
 
 from {package}.device.faults import FaultCode, raise_fault
 from {package}.device.raw import peek, poke
-from {package}.device.run_record import PHASE, TASKLET
+from {package}.device.run_record import METERS, NR_METERS, PHASE, TASKLET
 from {package}.device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
 from {package}.device.tasklet import Tasklet
 
 
 @njit(cache=True, nogil=True)
-def drive(mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases):
+def drive(
+    mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases, measured
+):
+    meters, meters_stride = peek(run + 8 * METERS), 8 * peek(run + 8 * NR_METERS)
     for dpu in range(first, last):
         m, w, rows = mram + dpu * mram_stride, wram + dpu * wram_stride, counters + dpu * counters_stride
-        boot(run, w, dpu, rows)
+        boot(run, w, dpu, rows, peek(measured + 8 * dpu) != 0)
         {create}
         alive = nr_tasklets
         while alive > 0:
@@ -67,8 +71,8 @@ def drive(mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, c
                     poke(run + 8 * TASKLET, i)
                     finished = True
                     {step}
-                    flush_counters(run, i, rows)
                     if finished:
+                        flush_counters(run, i, rows)
                         set_state(run, i, FINISHED)
                         alive -= 1
             if stuck:
@@ -81,7 +85,7 @@ STEP_GENERATOR = """for code in tasklets[i]:
                         finished = False
                         block(run, w, i, nr_tasklets, code, rows)
                         break"""
-STEP_FUNCTION = "kernel(Tasklet(i, nr_tasklets, m, w, run))"
+STEP_FUNCTION = "kernel(Tasklet(i, nr_tasklets, m, w, run, meters + meters_stride * i))"
 
 
 def driver_text(closure: Closure) -> str:
@@ -89,7 +93,7 @@ def driver_text(closure: Closure) -> str:
     blocking = inspect.isgeneratorfunction(closure.kernel)
     # int64(i), not i: a literal would give every generator a type of its own, and a tuple to be indexed needs one type.
     created = ",\n            ".join(
-        f"kernel(Tasklet(int64({i}), nr_tasklets, m, w, run))" for i in range(MAX_TASKLETS)
+        f"kernel(Tasklet(int64({i}), nr_tasklets, m, w, run, meters + meters_stride * {i}))" for i in range(MAX_TASKLETS)
     )
     return TEMPLATE.format(
         package=PACKAGE,

@@ -14,8 +14,8 @@ from numba.core import ir, types
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.errors import NumbaValueError
 
-from ..device import arith
-from ..device.tasklet import Tasklet, charge, me, note_site, nr_tasklets
+from ..device import arith, meters
+from ..device.tasklet import Tasklet, charge, me, note_site, nr_tasklets, stated
 from ..language.closure import file_key
 from .types import CastType
 from .views import ViewType, load_element, store_element
@@ -25,7 +25,8 @@ __all__ = ["GivePlaces"]
 DIVISIONS = (operator.floordiv, operator.mod, operator.ifloordiv, operator.imod)
 POWERS = (operator.pow, operator.ipow)  # zero to a negative power divides
 CANNOT_FAULT = (arith.add, arith.sub, arith.mul, arith.neg, arith.less, arith.shl, arith.shr, arith.clz, arith.popcount)
-HARMLESS = (me, nr_tasklets, charge, range, len, min, max, abs, bool, int, *CANNOT_FAULT)
+METERING = tuple(getattr(meters, name) for name in meters.__all__ if callable(getattr(meters, name)))
+HARMLESS = (me, nr_tasklets, charge, stated, range, len, min, max, abs, bool, int, *CANNOT_FAULT, *METERING)
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)

@@ -10,7 +10,7 @@ from .alloc import mem_alloc, mem_reset
 from .arith import add, clz, div, less, mul, neg, popcount, rem, shl, shr, sub
 from .faults import assert_that, halt
 from .integers import IntegerType, int8, int16, int32, int64, uint8, uint16, uint32, uint64
-from .library import DpuFunction, dpu_function
+from .library import DpuFunction, dpu_function, extern_function
 from .log import printf
 from .mram import mram_read, mram_write
 from .perfcounter import (
@@ -31,7 +31,7 @@ from .sync import (
     sem_give,
     sem_take,
 )
-from .tasklet import Tasklet, charge, me, nr_tasklets
+from .tasklet import Tasklet, charge, me, nr_tasklets, stated
 from .view import View, wram_view
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "clz",
     "div",
     "dpu_function",
+    "extern_function",
     "halt",
     "handshake_notify",
     "handshake_wait_for",
@@ -78,6 +79,7 @@ __all__ = [
     "sem_take",
     "shl",
     "shr",
+    "stated",
     "sub",
     "uint8",
     "uint16",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ..counters import Counter
 from .faults import FaultCode, fault
 from .integers import IntegerType
 from .library import library
 from .raw import peek, poke
 from .run_record import WRAM_END
-from .tasklet import Tasklet, count
+from .tasklet import Tasklet
 from .view import View, wram_view
 from .wram_map import HEAP_POINTER, HEAP_START
 
@@ -20,7 +19,6 @@ SIZE_MAX = 0xFFFF_FFFF  # size_t of a DPU (upmem-sdk 3.1)
 @library
 def take_heap(t: Tasklet, length: int, itemsize: int) -> int:
     """WRAM address of `length` fresh elements, 8-aligned; none give the current heap pointer, as in the SDK."""
-    count(t, Counter.ALLOCS, 1)
     if length < 0:
         fault(t, FaultCode.ALLOC_SIZE, length, 0, 0, 0)
     pointer, end = peek(t.wram + HEAP_POINTER), peek(t.run + 8 * WRAM_END)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
-__all__ = ["DpuFunction", "dpu_function", "library"]
+__all__ = ["DpuFunction", "Linkage", "dpu_function", "extern_function", "library"]
 
 LibraryFunction = TypeVar("LibraryFunction", bound=Callable[..., Any])
 
@@ -18,17 +18,26 @@ def library(function: LibraryFunction) -> LibraryFunction:
     return function
 
 
+Linkage = Literal["static", "extern"]
+
+
 class DpuFunction:
     """A function that kernels call. It obeys the kernel language but may not block: only kernels yield."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], linkage: Linkage = "static") -> None:
         functools.update_wrapper(self, function)
         self.function = cast(FunctionType, function)  # type checkers see any function as a Callable
+        self.linkage = linkage
 
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
 
 def dpu_function(function: Callable[..., Any]) -> DpuFunction:
-    """Make a function callable from kernels, in both engines."""
+    """Make a function callable from kernels, in both engines: a static function that the DPU compiler inlines."""
     return DpuFunction(function)
+
+
+def extern_function(function: Callable[..., Any]) -> DpuFunction:
+    """As dpu_function, of another translation unit: the clock counts a real call, with its saves and moves."""
+    return DpuFunction(function, "extern")

@@ -6,12 +6,11 @@ Out-of-contract transfers fault here; hardware would move another number of byte
 
 from __future__ import annotations
 
-from ..counters import Counter
 from .faults import FaultCode, fault
 from .library import library
 from .raw import copy_words, peek, prefetch
 from .run_record import MRAM_END
-from .tasklet import Tasklet, count
+from .tasklet import Tasklet
 from .view import View
 
 __all__ = ["DMA_GRANULARITY_BYTES", "MAX_DMA_BYTES", "MIN_DMA_BYTES", "mram_read", "mram_write"]
@@ -55,8 +54,6 @@ def mram_read(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> Non
         refuse_dma(t, mram_address, buffer, nr_bytes)
     prefetch(t.mram + mram_address + min(8 * nr_bytes, FARTHEST_PREFETCH_BYTES), nr_bytes)
     copy_words(buffer.pointer, t.mram + mram_address, nr_bytes >> 3)
-    count(t, Counter.READS, 1)
-    count(t, Counter.READ_BYTES, nr_bytes)
 
 
 @library
@@ -65,5 +62,3 @@ def mram_write(t: Tasklet, buffer: View, mram_address: int, nr_bytes: int) -> No
     if breaks_a_rule(t, mram_address, buffer, nr_bytes):
         refuse_dma(t, mram_address, buffer, nr_bytes)
     copy_words(t.mram + mram_address, buffer.pointer, nr_bytes >> 3)
-    count(t, Counter.WRITES, 1)
-    count(t, Counter.WRITE_BYTES, nr_bytes)

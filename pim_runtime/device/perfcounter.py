@@ -1,6 +1,6 @@
 """The performance counter (SDK `perfcounter.h`): one per DPU, shared by its tasklets, in steps of 16.
 
-It is deterministic and never runs backwards. COUNT_INSTRUCTIONS counts the issue slots that are known so far,
+It is deterministic and never runs backwards. COUNT_INSTRUCTIONS counts the issue slots so far (none with timing="off"),
 COUNT_CYCLES adds the time for which the DMA engine was busy: the cycles of a DPU whose pipeline is kept full. The
 clock of a launch (timing.kernel) is more exact, since it knows which tasklets waited.
 """
@@ -11,7 +11,7 @@ from ..counters import NR_COUNTERS, Counter
 from .faults import FaultCode, fault
 from .library import library
 from .raw import peek, poke
-from .run_record import COUNTERS, PERF_CONFIG, PERF_COSTS, PERF_START, TOTALS
+from .run_record import METER_PRICES, METERS, NR_METERS, PERF_CONFIG, PERF_COSTS, PERF_START, TOTALS
 from .tasklet import Tasklet
 
 __all__ = [
@@ -34,15 +34,24 @@ def elapsed(t: Tasklet) -> int:
         return 0
     total = 0
     for counter in range(NR_COUNTERS):
-        amount = peek(t.run + 8 * (TOTALS + counter))
-        for tasklet in range(t.nr_tasklets):
-            amount += peek(t.run + 8 * (COUNTERS + NR_COUNTERS * tasklet + counter))
-        if config == COUNT_INSTRUCTIONS:
-            if (counter == Counter.SLOTS) | (counter == Counter.READS) | (counter == Counter.WRITES):
-                total += 16 * amount
-        else:
-            total += amount * peek(t.run + 8 * (PERF_COSTS + counter))
+        total += peek(t.run + 8 * (TOTALS + counter)) * price(t, config, counter)
+    nr_meters, prices = peek(t.run + 8 * NR_METERS), peek(t.run + 8 * METER_PRICES)
+    for tasklet in range(t.nr_tasklets):
+        meters = peek(t.run + 8 * METERS) + 8 * nr_meters * tasklet
+        for meter in range(1, nr_meters):
+            amount = peek(meters + 8 * meter)
+            for entry in range(peek(prices + 8 * meter), peek(prices + 8 * (meter + 1)), 2):
+                total += amount * peek(prices + 8 * (entry + 1)) * price(t, config, peek(prices + 8 * entry))
     return total
+
+
+@library
+def price(t: Tasklet, config: int, counter: int) -> int:
+    """What one unit of a counter adds, in 1/16: all its cycles, or its issue slots only."""
+    dma = (counter >= Counter.READS) & (counter <= Counter.WRITE_BYTES)
+    if (config == COUNT_INSTRUCTIONS) & dma:
+        return 16 if (counter == Counter.READS) | (counter == Counter.WRITES) else 0
+    return peek(t.run + 8 * (PERF_COSTS + counter))
 
 
 @library

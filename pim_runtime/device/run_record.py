@@ -1,8 +1,8 @@
 """The run record: scratch memory in which a running DPU keeps what is not DPU memory.
 
 One record of NR_CELLS int64 cells per host thread; a record serves one DPU after the other. It holds where execution
-stands (for fault reports), what blocks each tasklet, the owners of the mutex bits, and the counters. Only the device
-library and the engines read it.
+stands (for fault reports), what blocks each tasklet, the owners of the mutex bits, and where the meters are. Only the
+device library and the engines read it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 from ..counters import NR_COUNTERS
 
 __all__ = [
-    "COUNTERS",
     "DPU",
     "FAULT_CODE",
     "FAULT_SITE",
     "FAULT_VALUES",
     "LOG_BYTES",
     "MAX_TASKLETS",
+    "METERS",
+    "METER_PRICES",
+    "METER_TOTALS",
     "MRAM_END",
     "MUTEX_OWNERS",
     "NEXT_TICKET",
     "NR_CELLS",
     "NR_FAULT_VALUES",
+    "NR_METERS",
     "NR_MUTEX_BITS",
     "PERF_CONFIG",
     "PERF_COSTS",
@@ -51,11 +54,14 @@ PERF_START = 11  # its value at the last reset
 NEXT_TICKET = 12  # arrival order of blocked tasklets
 MRAM_END = 13  # size of the DPU's MRAM
 WRAM_END = 14  # size of the DPU's WRAM
-PERF_COSTS = 16  # cycles per unit of each counter, in 1/16 cycle
+NR_METERS = 15  # meters of the program, the cell MEASURES included
+METERS = 16  # address of the meters of all tasklets, int64 [MAX_TASKLETS, NR_METERS]
+METER_PRICES = 17  # address of what one unit of each meter stands for (counting.meters)
+METER_TOTALS = 18  # address of the meters of all DPUs so far, int64 [2, NR_METERS]: without and with measuring
+PERF_COSTS = 20  # cycles per unit of each counter, in 1/16 cycle
 TOTALS = PERF_COSTS + NR_COUNTERS  # counters of the DPU, all tasklets, flushed so far
 STATES = TOTALS + NR_COUNTERS  # what each tasklet waits for: a yield code, RUNNABLE or FINISHED
 SITES = STATES + MAX_TASKLETS  # source place of each tasklet's latest call into the device library
 TICKETS = SITES + MAX_TASKLETS  # arrival order of each blocked tasklet
-COUNTERS = TICKETS + MAX_TASKLETS  # counters of each tasklet since its last flush
-MUTEX_OWNERS = COUNTERS + MAX_TASKLETS * NR_COUNTERS  # tasklet + 1 that holds the bit, 0 when free
+MUTEX_OWNERS = TICKETS + MAX_TASKLETS  # tasklet + 1 that holds the bit, 0 when free
 NR_CELLS = MUTEX_OWNERS + NR_MUTEX_BITS

@@ -6,21 +6,25 @@ yields; a state is RUNNABLE, FINISHED, or the yield code that the tasklet waits 
 
 from __future__ import annotations
 
-from ..counters import NR_COUNTERS
+from ..counters import NR_COUNTERS, Counter
 from .faults import FaultCode, raise_fault
 from .library import library
+from .meters import MEASURES
 from .perfcounter import COUNT_NOTHING
 from .raw import peek, peek8, poke, poke8
 from .run_record import (
-    COUNTERS,
     DPU,
     FAULT_CODE,
     FAULT_SITE,
     FAULT_VALUES,
     MAX_TASKLETS,
+    METER_PRICES,
+    METER_TOTALS,
+    METERS,
     MUTEX_OWNERS,
     NEXT_TICKET,
     NR_FAULT_VALUES,
+    NR_METERS,
     NR_MUTEX_BITS,
     PERF_CONFIG,
     PERF_START,
@@ -43,8 +47,11 @@ OPERAND = (1 << 32) - 1
 
 
 @library
-def boot(run: int, wram: int, dpu: int, counters: int) -> None:
-    """Start a launch on one DPU: release the mutex bits, empty the log, clear the run record (upmem-sdk 3.3)."""
+def boot(run: int, wram: int, dpu: int, counters: int, measured: bool) -> None:
+    """Start a launch on one DPU: release the mutex bits, empty the log, clear the run record (upmem-sdk 3.3).
+
+    measured: whether this DPU counts what depends on the data.
+    """
     for cell in (DPU, TASKLET, PHASE, FAULT_CODE, FAULT_SITE, NEXT_TICKET, PERF_START):
         poke(run + 8 * cell, 0)
     for cell in range(FAULT_VALUES, FAULT_VALUES + NR_FAULT_VALUES):
@@ -57,8 +64,12 @@ def boot(run: int, wram: int, dpu: int, counters: int) -> None:
         poke(run + 8 * (STATES + tasklet), RUNNABLE)
         poke(run + 8 * (SITES + tasklet), 0)
     for cell in range(NR_COUNTERS * MAX_TASKLETS):
-        poke(run + 8 * (COUNTERS + cell), 0)
         poke(counters + 8 * cell, 0)
+    nr_meters, meters = peek(run + 8 * NR_METERS), peek(run + 8 * METERS)
+    for cell in range(nr_meters * MAX_TASKLETS):
+        poke(meters + 8 * cell, 0)
+    for tasklet in range(MAX_TASKLETS):
+        poke(meters + 8 * (nr_meters * tasklet + MEASURES), 1 if measured else 0)
     for bit in range(NR_MUTEX_BITS):
         poke(run + 8 * (MUTEX_OWNERS + bit), 0)
     poke(wram + LOG_WRITTEN, 0)
@@ -141,9 +152,11 @@ def arrive(run: int, barrier: int, code: int, nr_tasklets: int, counters: int) -
     if missing == 0:
         poke8(barrier + COUNT, peek8(barrier + INITIAL_COUNT))
         for other in range(nr_tasklets):
+            flush_counters(run, other, counters)
             if state_of(run, other) == code:
                 set_state(run, other, RUNNABLE)
-            flush_counters(run, other, counters)
+                cell = row_of(run, other, counters) + 8 * Counter.BARRIERS
+                poke(cell, peek(cell) + 1)
         phase = peek(run + 8 * PHASE) + 1
         poke(run + 8 * PHASE, phase)
         if phase < MAX_PHASES:
@@ -153,14 +166,24 @@ def arrive(run: int, barrier: int, code: int, nr_tasklets: int, counters: int) -
 
 
 @library
-def flush_counters(run: int, tasklet: int, counters: int) -> None:
-    """Add what the tasklet counted to its row of the current phase and to the DPU's totals."""
+def row_of(run: int, tasklet: int, counters: int) -> int:
+    """Address of a tasklet's counters in the current phase."""
     phase = min(peek(run + 8 * PHASE), MAX_PHASES - 1)
-    row = counters + 8 * NR_COUNTERS * (MAX_TASKLETS * phase + tasklet)
-    fresh = run + 8 * (COUNTERS + NR_COUNTERS * tasklet)
-    for counter in range(NR_COUNTERS):
-        amount = peek(fresh + 8 * counter)
+    return counters + 8 * NR_COUNTERS * (MAX_TASKLETS * phase + tasklet)
+
+
+@library
+def flush_counters(run: int, tasklet: int, counters: int) -> None:
+    """Add what the tasklet's meters stand for to its row of the current phase and to the DPU's totals."""
+    row, nr_meters, prices = row_of(run, tasklet, counters), peek(run + 8 * NR_METERS), peek(run + 8 * METER_PRICES)
+    meters = peek(run + 8 * METERS) + 8 * nr_meters * tasklet
+    totals = peek(run + 8 * METER_TOTALS) + 8 * nr_meters * peek(meters + 8 * MEASURES)
+    for meter in range(1, nr_meters):
+        amount = peek(meters + 8 * meter)
         if amount != 0:
-            poke(row + 8 * counter, peek(row + 8 * counter) + amount)
-            poke(run + 8 * (TOTALS + counter), peek(run + 8 * (TOTALS + counter)) + amount)
-            poke(fresh + 8 * counter, 0)
+            poke(meters + 8 * meter, 0)
+            poke(totals + 8 * meter, peek(totals + 8 * meter) + amount)
+            for entry in range(peek(prices + 8 * meter), peek(prices + 8 * (meter + 1)), 2):
+                counter, units = peek(prices + 8 * entry), amount * peek(prices + 8 * (entry + 1))
+                poke(row + 8 * counter, peek(row + 8 * counter) + units)
+                poke(run + 8 * (TOTALS + counter), peek(run + 8 * (TOTALS + counter)) + units)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..counters import Counter
 from .faults import FaultCode, fault
 from .library import library
 from .raw import peek, peek8, poke, poke8
 from .run_record import MUTEX_OWNERS
-from .tasklet import Tasklet, count
+from .tasklet import Tasklet
 
 if TYPE_CHECKING:
     from ..symbols import Barrier, Mutex, Semaphore
@@ -49,14 +48,12 @@ def barrier_wait(t: Tasklet, barrier: Barrier) -> int:
 @library
 def mutex_lock(t: Tasklet, mutex: Mutex) -> int:
     """`yield mutex_lock(t, m)`: continue as the holder of the mutex. Not recursive: locking twice never returns."""
-    count(t, Counter.LOCKS, 1)
     return MUTEX << 32 | mutex.bit
 
 
 @library
 def mutex_trylock(t: Tasklet, mutex: Mutex) -> bool:
     """Take the mutex if it is free; True when this tasklet holds it now. Does not block."""
-    count(t, Counter.LOCKS, 1)
     cell = t.run + 8 * (MUTEX_OWNERS + mutex.bit)
     free = peek(cell) == 0
     if free:
@@ -67,21 +64,18 @@ def mutex_trylock(t: Tasklet, mutex: Mutex) -> bool:
 @library
 def mutex_unlock(t: Tasklet, mutex: Mutex) -> None:
     """Free the mutex. As on hardware anyone may, also when it is free already."""
-    count(t, Counter.LOCKS, 1)
     poke(t.run + 8 * (MUTEX_OWNERS + mutex.bit), 0)
 
 
 @library
 def sem_take(t: Tasklet, semaphore: Semaphore) -> int:
     """`yield sem_take(t, s)`: continue after taking one unit; waiting tasklets are served in order of arrival."""
-    count(t, Counter.SYNCS, 1)
     return SEMAPHORE << 32 | semaphore.address
 
 
 @library
 def sem_give(t: Tasklet, semaphore: Semaphore) -> None:
     """Give one unit. The counter is 8 bits wide, as in the SDK."""
-    count(t, Counter.SYNCS, 1)
     cell = t.wram + semaphore.address + COUNT
     poke8(cell, peek8(cell) + 1)
 
@@ -89,14 +83,12 @@ def sem_give(t: Tasklet, semaphore: Semaphore) -> None:
 @library
 def handshake_notify(t: Tasklet) -> int:
     """`yield handshake_notify(t)`: a rendezvous; continue when somebody waits for this tasklet."""
-    count(t, Counter.SYNCS, 1)
     return HANDSHAKE_NOTIFY << 32
 
 
 @library
 def handshake_wait_for(t: Tasklet, notifier: int) -> int:
     """`yield handshake_wait_for(t, n)`: continue when tasklet `n` notifies. Only one tasklet may wait for another."""
-    count(t, Counter.SYNCS, 1)
     if (notifier < 0) | (notifier >= t.nr_tasklets):
         fault(t, FaultCode.TASKLET_ID, notifier, t.nr_tasklets - 1, 0, 0)
     return HANDSHAKE_WAIT << 32 | notifier

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..counters import NR_COUNTERS, Counter
 from .library import library
-from .raw import peek, poke
-from .run_record import COUNTERS, SITES
+from .raw import poke
+from .run_record import SITES
 
-__all__ = ["Tasklet", "charge", "count", "me", "note_site", "nr_tasklets"]
+__all__ = ["Tasklet", "charge", "me", "note_site", "nr_tasklets", "stated"]
 
 
 class Tasklet(NamedTuple):
-    """Identity of the running tasklet and the host addresses of its DPU's memories and run record."""
+    """Identity of the running tasklet and the host addresses of its DPU's memories, run record, and its meters."""
 
     me: int
     nr_tasklets: int
     mram: int
     wram: int
     run: int
+    meters: int
 
 
 @library
@@ -35,13 +35,6 @@ def nr_tasklets(t: Tasklet) -> int:
 
 
 @library
-def count(t: Tasklet, counter: int, amount: int) -> None:
-    """Add to one of this tasklet's counters."""
-    cell = t.run + 8 * (COUNTERS + NR_COUNTERS * t.me + counter)
-    poke(cell, peek(cell) + amount)
-
-
-@library
 def note_site(t: Tasklet, site: int) -> None:
     """Remember which source place the tasklet has reached; the compiler puts this before what can fault."""
     poke(t.run + 8 * (SITES + t.me), site)
@@ -49,5 +42,14 @@ def note_site(t: Tasklet, site: int) -> None:
 
 @library
 def charge(t: Tasklet, slots: int) -> None:
-    """State that this tasklet issues `slots` instructions here; the clock prices them, results do not change."""
-    count(t, Counter.SLOTS, slots)
+    """State that this tasklet issues `slots` instructions here beyond those that are counted. Results do not change."""
+
+
+@library
+def stated(t: Tasklet, slots: int) -> None:
+    """As the first statement of a block: state the issue slots of the block, since its compiled form is known.
+
+    A block is the body of a function, a loop or a branch. What it and all blocks inside it would count is replaced,
+    except DMA instructions, multiplies of more than 8 bits, divisions and synchronisation, which are always counted.
+    The stated slots of a loop's body include closing the loop. Reports tell stated slots from counted ones.
+    """

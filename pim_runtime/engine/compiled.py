@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..device.run_record import DPU
 from ..errors import KernelError
-from ..program import DpuBinary
+from ..language.closure import Closure
 from .faults import Fault, read_fault
 from .protocol import Addresses
 
@@ -17,20 +17,22 @@ __all__ = ["CompiledEngine"]
 class CompiledEngine:
     """Runs machine code; imports numba when the first program is prepared."""
 
-    def prepare(self, binary: DpuBinary) -> None:
+    def prepare(self, closure: Closure) -> None:
         from ..compiler.driver import load_driver
 
-        if binary.closure.debugs:
+        if closure.debugs:
             raise KernelError(
-                f"the kernel of {binary.name!r} calls print() or breakpoint(), which only CPython can run: use "
+                f"the kernel {closure.kernel.__qualname__} calls print() or breakpoint(), which only CPython can run: use "
                 "EngineOptions(engine='interpreted'), or printf(t, ...)"
             )
-        load_driver(binary.closure)
+        load_driver(closure)
 
-    def run(self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]) -> list[Fault]:
+    def run(
+        self, closure: Closure, nr_tasklets: int, dpus: range, addresses: Addresses, record: NDArray[np.int64]
+    ) -> list[Fault]:
         from ..compiler.driver import load_driver
 
-        drive, faults, first = load_driver(binary.closure), [], dpus.start
+        drive, faults, first = load_driver(closure), [], dpus.start
         while first < dpus.stop:
             try:
                 drive(
@@ -40,15 +42,16 @@ class CompiledEngine:
                     addresses.wram_stride,
                     first,
                     dpus.stop,
-                    binary.nr_tasklets,
+                    nr_tasklets,
                     record.ctypes.data,
                     addresses.counters,
                     addresses.counters_stride,
                     addresses.phases,
+                    addresses.measured,
                 )
                 break
             except Exception as error:  # a fault, or what the kernel raised: the record says where
                 dpu = int(record[DPU])
-                faults.append(read_fault(record, dpu, binary.nr_tasklets, error, binary.closure.files))
+                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
                 first = dpu + 1
         return faults

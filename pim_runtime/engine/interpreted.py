@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device.faults import FaultCode, raise_fault
-from ..device.run_record import FAULT_CODE, FAULT_SITE, PHASE, SITES, TASKLET
+from ..device.run_record import FAULT_CODE, FAULT_SITE, METERS, NR_METERS, PHASE, SITES, TASKLET
 from ..device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
 from ..device.tasklet import Tasklet
-from ..language.closure import file_key
-from ..program import DpuBinary
+from ..language.closure import Closure, file_key
 from .faults import Fault, read_fault
 from .protocol import Addresses, EngineOptions
 
@@ -34,26 +33,33 @@ class InterpretedEngine:
         self._order = options.tasklet_order
         self._random = random.Random(options.seed)
 
-    def prepare(self, binary: DpuBinary) -> None:
+    def prepare(self, closure: Closure) -> None:
         """Nothing to do: the source is the program."""
 
-    def run(self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]) -> list[Fault]:
+    def run(
+        self, closure: Closure, nr_tasklets: int, dpus: range, addresses: Addresses, record: NDArray[np.int64]
+    ) -> list[Fault]:
         faults = []
         for dpu in dpus:
             try:
-                self._run_dpu(binary, dpu, addresses, record)
+                self._run_dpu(closure.kernel, nr_tasklets, dpu, addresses, record)
             except Exception as error:  # a fault, or what the kernel raised
-                record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), binary.closure.functions)
-                faults.append(read_fault(record, dpu, binary.nr_tasklets, error, binary.closure.files))
+                record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), closure.functions)
+                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
         return faults
 
-    def _run_dpu(self, binary: DpuBinary, dpu: int, addresses: Addresses, record: NDArray[np.int64]) -> None:
-        nr_tasklets, run = binary.nr_tasklets, record.ctypes.data
+    def _run_dpu(
+        self, kernel: FunctionType, nr_tasklets: int, dpu: int, addresses: Addresses, record: NDArray[np.int64]
+    ) -> None:
+        run = record.ctypes.data
         wram = addresses.wram + dpu * addresses.wram_stride
         rows = addresses.counters + dpu * addresses.counters_stride
-        boot(run, wram, dpu, rows)
+        boot(run, wram, dpu, rows, ctypes.c_int64.from_address(addresses.measured + 8 * dpu).value != 0)
         mram = addresses.mram + dpu * addresses.mram_stride
-        steps = [_steps(binary.closure.kernel, Tasklet(i, nr_tasklets, mram, wram, run)) for i in range(nr_tasklets)]
+        meters, stride = int(record[METERS]), 8 * int(record[NR_METERS])
+        steps = [
+            _steps(kernel, Tasklet(i, nr_tasklets, mram, wram, run, meters + stride * i)) for i in range(nr_tasklets)
+        ]
         alive = list(range(nr_tasklets))
         while alive:
             stuck = True
@@ -66,8 +72,8 @@ class InterpretedEngine:
                 if code is not None:
                     record[SITES + tasklet] = _site_of_generator(steps[tasklet])
                     block(run, wram, tasklet, nr_tasklets, code, rows)
-                flush_counters(run, tasklet, rows)
                 if code is None:
+                    flush_counters(run, tasklet, rows)
                     set_state(run, tasklet, FINISHED)
                     alive.remove(tasklet)
             if stuck:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..program import DpuBinary
+from ..language.closure import Closure
 from .faults import Fault
 
 __all__ = ["Addresses", "Engine", "EngineOptions"]
+
+SAMPLE = re.compile("sample:[1-9][0-9]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +27,18 @@ class EngineOptions:
         engine. Default: "cyclic".
     seed: of the random tasklet order. Default: 0.
     threads: host threads that run DPUs, None for one per CPU; the interpreted engine uses one. Default: None.
+    timing: how instructions are counted; results do not depend on it. "off" counts nothing, and launches take no
+        simulated time. Otherwise every DPU counts what it runs, and what depends on the data (the slots of 16- and
+        32-bit multiplies and of divisions) is counted on every DPU ("exact"), on N of them spread over the launch
+        ("sample:N"; the others are taken to need as much per operation), or taken from the profile ("static").
+        Default: "sample:8".
     """
 
     engine: Literal["compiled", "interpreted"] = "compiled"
     tasklet_order: Literal["cyclic", "random"] = "cyclic"
     seed: int = 0
     threads: int | None = None
+    timing: str = "sample:8"
 
     def __post_init__(self) -> None:
         if self.engine not in ("compiled", "interpreted"):
@@ -38,6 +47,10 @@ class EngineOptions:
             raise ValueError(f"tasklet_order {self.tasklet_order!r}: choose 'cyclic' or 'random'")
         if self.tasklet_order == "random" and self.engine == "compiled":
             raise ValueError("tasklet_order 'random' needs engine='interpreted': compiled tasklets run in turn")
+        if self.timing not in ("off", "static", "exact") and not SAMPLE.fullmatch(self.timing):
+            raise ValueError(
+                f"timing {self.timing!r}: choose 'exact', 'sample:N' with N at least 1, 'static' or 'off'"
+            )
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: at least 1, or None for one per CPU")
 
@@ -53,13 +66,16 @@ class Addresses:
     counters: int
     counters_stride: int
     phases: int
+    measured: int
 
 
 class Engine(Protocol):
     """Runs programs. Both engines leave the same bytes and the same counters."""
 
-    def prepare(self, binary: DpuBinary) -> None:
+    def prepare(self, closure: Closure) -> None:
         """Do at load what the first launch would otherwise wait for. Raises KernelError for a broken kernel."""
 
-    def run(self, binary: DpuBinary, dpus: range, addresses: Addresses, record: NDArray[np.int64]) -> list[Fault]:
-        """Run the program on `dpus` in this thread; `record` is the thread's run record. A DPU in fault is skipped."""
+    def run(
+        self, closure: Closure, nr_tasklets: int, dpus: range, addresses: Addresses, record: NDArray[np.int64]
+    ) -> list[Fault]:
+        """Run a kernel on `dpus` in this thread; `record` is the thread's run record. A DPU in fault is skipped."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import threading
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..commands import Load, Memory, Read, Write
-from ..counters import NR_COUNTERS, Counter
+from ..counters import NR_COUNTERS, LaunchCounters
+from ..counting.lines import line_profile
+from ..counting.program import CountedKernel, counted, uncounted
 from ..device.run_record import LOG_BYTES, MAX_TASKLETS, MRAM_END, NR_CELLS, PERF_COSTS, WRAM_END
 from ..device.scheduler import MAX_PHASES
-from ..hardware import Hardware
+from ..hardware import TICKS_PER_CYCLE, Hardware
+from ..lines import LineProfile
 from ..memory import Reservation
 from ..program import DpuBinary
+from ..timing.prices import issue_ticks, occupancy_ticks
 from .compiled import CompiledEngine
 from .faults import Fault
 from .interpreted import InterpretedEngine
 from .protocol import Addresses, Engine, EngineOptions
+from .sample import sample_of
+from .tally import Tally
 
 __all__ = ["Shard"]
 
@@ -34,7 +39,8 @@ class Shard:
         self._mram = Reservation(nr_dpus * hardware.dpu.mram_bytes)
         self._wram = Reservation(nr_dpus * hardware.dpu.wram_bytes)
         self._counters = Reservation(nr_dpus * COUNTERS_BYTES)
-        self._phases = np.zeros(nr_dpus, np.int64)
+        self._phases, self._measured = np.zeros(nr_dpus, np.int64), np.zeros(nr_dpus, np.int64)
+        self._timing = options.timing
         self._records = threading.local()
 
     def memory(self, memory: Memory) -> NDArray[np.uint8]:
@@ -45,7 +51,7 @@ class Shard:
     def load(self, command: Load) -> None:
         """Write initial WRAM variables and `.mram` segments, and let the engine prepare the kernel."""
         binary, dpus = command.binary, slice(command.dpus.start, command.dpus.stop)
-        self.engine.prepare(binary)
+        self.engine.prepare(self._counted(binary).closure)
         self.memory("wram")[dpus, : len(binary.wram_image)] = np.frombuffer(binary.wram_image, np.uint8)
         for address, image in binary.mram_segments:
             self.memory("mram")[dpus, address : address + len(image)] = np.frombuffer(image, np.uint8)
@@ -71,22 +77,34 @@ class Shard:
         rows_of = ((dpu, command.rows[dpu - first]) for dpu in dpus)
         return [(memory[dpu, columns], row) for dpu, row in rows_of if row is not None]
 
-    def run(self, binary: DpuBinary, dpus: range) -> list[Fault]:
-        """Run a loaded program on `dpus` in this thread."""
-        faults = self.engine.run(binary, dpus, self._addresses(), self._record(binary))
+    def begin(self, binary: DpuBinary, dpus: range) -> None:
+        """Choose the DPUs that count what depends on the data, before a launch runs on parts of `dpus`."""
+        variable = self._counted(binary).table.has_variable
+        self._measured[dpus.start : dpus.stop] = sample_of(self._timing if variable else "exact", len(dpus))
+
+    def run(self, binary: DpuBinary, dpus: range) -> tuple[list[Fault], NDArray[np.int64]]:
+        """Run a loaded program on `dpus` in this thread; gives the faults and the totals of its meters (Tally)."""
+        counted, record = self._counted(binary), self._record(binary)
+        tally = Tally(counted.table)
+        tally.attach(record)
+        faults = self.engine.run(counted.closure, binary.nr_tasklets, dpus, self._addresses(), record)
         for fault in faults:
             self._phases[fault.dpu] = fault.phase
-        return faults
+        return faults, tally.totals
 
-    def counted(self, dpus: range, nr_tasklets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Counter rows [nr_dpus, nr_phases, nr_tasklets, NR_COUNTERS] and barriers opened [nr_dpus] of the last run."""
+    def lines(self, binary: DpuBinary, totals: NDArray[np.int64]) -> LineProfile:
+        """Where a launch spent its instructions, from the totals of its parts."""
+        return line_profile(self._counted(binary).table, totals)
+
+    def counters(self, dpus: range, nr_tasklets: int) -> LaunchCounters:
+        """Counters of the last run."""
         part = slice(dpus.start, dpus.stop)
         barriers = self._phases[part].copy()
         nr_phases = min(int(barriers.max()) + 1, MAX_PHASES)
         cells = self._counters.array.view(np.int64).reshape(self.nr_dpus, MAX_PHASES, MAX_TASKLETS, NR_COUNTERS)
         rows = cells[part, :nr_phases, :nr_tasklets].copy()
         rows[np.arange(nr_phases)[None, :] > barriers[:, None]] = 0  # left by an earlier launch
-        return rows, barriers
+        return LaunchCounters.of(rows, self._measured[part] != 0)
 
     def close(self) -> None:
         """Give all memory back."""
@@ -102,7 +120,11 @@ class Shard:
             counters=self._counters.address,
             counters_stride=COUNTERS_BYTES,
             phases=self._phases.ctypes.data,
+            measured=self._measured.ctypes.data,
         )
+
+    def _counted(self, binary: DpuBinary) -> CountedKernel:
+        return uncounted(binary.closure) if self._timing == "off" else counted(binary.closure)
 
     def _record(self, binary: DpuBinary) -> NDArray[np.int64]:
         """This thread's run record, set up for the program."""
@@ -117,15 +139,5 @@ class Shard:
 
 def _cycle_costs(hardware: Hardware) -> NDArray[np.int64]:
     """Cycles of one unit of each counter in 1/16, as the performance counter charges them."""
-    read, write = hardware.dma.read_occupancy, hardware.dma.write_occupancy
-    cycles: dict[Counter, int | Decimal] = {
-        Counter.SLOTS: 1,
-        Counter.READS: 1 + read.setup_cycles,
-        Counter.READ_BYTES: read.cycles_per_byte,
-        Counter.WRITES: 1 + write.setup_cycles,
-        Counter.WRITE_BYTES: write.cycles_per_byte,
-        Counter.LOCKS: hardware.sync.lock_slots,
-        Counter.SYNCS: hardware.sync.sync_slots,
-        Counter.ALLOCS: hardware.sync.alloc_slots,
-    }
-    return np.array([round(16 * cycles[counter]) for counter in Counter], np.int64)
+    cycles: NDArray[np.int64] = (issue_ticks(hardware) + occupancy_ticks(hardware)) * 16
+    return (2 * cycles + TICKS_PER_CYCLE) // (2 * TICKS_PER_CYCLE)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ..counters import LaunchCounters
 from ..hardware import Hardware
+from ..lines import LineProfile
 from .cost import Cost
 from .launch import launch_costs
 from .transfer import TransferMode, transfer_costs
@@ -26,9 +27,10 @@ class TransferWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LaunchWork:
-    """A launch on `nr_ranks` ranks: the counters of each program that ran, all at the same time."""
+    """A launch on `nr_ranks` ranks: counters, and their sums by line, of each program that ran, all at the same time."""
 
     counters: tuple[LaunchCounters, ...]
+    lines: tuple[LineProfile, ...]
     nr_ranks: int
 
 

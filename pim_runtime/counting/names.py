@@ -1,0 +1,180 @@
+"""Names in a counted function: those that meters use, and which of the author's still hold the same value.
+
+Everything that counting puts into a function begins with PREFIX, which the author's names do not.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter as Tally
+from collections.abc import Iterable
+
+from .. import device
+from ..device.integers import IntegerType
+from ..symbols import WramSymbol
+from . import tree
+from .device_calls import IS_ARITHMETIC
+from .operations import Routine
+from .types import BUILTINS, Types, is_fixed
+from .values import Known, Value, ViewOf
+
+__all__ = ["ANYTHING", "METERS", "PREFIX", "RUN_TIME", "Names", "kind_of"]
+
+PREFIX = "_pim_"
+METERS, MEASURES = f"{PREFIX}m", f"{PREFIX}x"  # a tasklet's meters, and whether this DPU measures
+ADD = f"{PREFIX}add"
+MEASURED_BY = {
+    Routine.MUL16: f"{PREFIX}mul16_long",
+    Routine.MUL32: f"{PREFIX}mul32_steps",
+    Routine.UDIV32: f"{PREFIX}udiv32_variable",
+    Routine.SDIV32: f"{PREFIX}sdiv32_variable",
+    Routine.DIV64: f"{PREFIX}div64_steps",
+}
+RUN_TIME = {
+    ADD: "add_meter",
+    f"{PREFIX}measures": "measures",
+    **{name: name.removeprefix(PREFIX) for name in MEASURED_BY.values()},
+}
+"""Functions of device.meters by the name that counted functions call them."""
+
+ANYTHING = "*"  # a kind of element: all of them, as after a DMA
+BYTES = ("int8", "uint8")  # C lets a pointer to char point at anything
+
+
+class Names:
+    """Meters and helper variables of one function, and the versions of its variables and of WRAM."""
+
+    def __init__(self) -> None:
+        self.meters: list[int] = []
+        self.measures = False
+        self._versions: Tally[str] = Tally()
+        self._fresh = 0
+
+    # what counting adds
+
+    def fresh(self, purpose: str) -> str:
+        """A new variable."""
+        self._fresh += 1
+        return f"{PREFIX}{purpose}{self._fresh}"
+
+    def meter(self, meter: int) -> str:
+        """The variable that collects a meter inside the function."""
+        if meter not in self.meters:
+            self.meters.append(meter)
+        return f"{PREFIX}n{meter}"
+
+    def add_to(self, meter: int, amount: ast.expr, at: ast.AST) -> ast.stmt:
+        """meter += amount"""
+        return tree.add_to(self.meter(meter), amount, at)
+
+    def counted(self, meter: int, value: ast.expr) -> ast.expr:
+        """`value`, and one more on the meter: (meter := meter + 1) and value; the meter is never 0 there."""
+        name = self.meter(meter)
+        more = ast.BinOp(tree.name(name, value), ast.Add(), tree.number(1, value))
+        target = ast.copy_location(ast.Name(name, ast.Store()), value)
+        step = ast.copy_location(ast.NamedExpr(target, ast.copy_location(more, value)), value)
+        return ast.copy_location(ast.BoolOp(ast.And(), [step, value]), value)
+
+    def kept(self, value: ast.expr, purpose: str) -> tuple[ast.expr, str]:
+        """An operand whose value is used again: the expression, and the name under which it is kept."""
+        name = self.fresh(purpose)
+        target = ast.copy_location(ast.Name(name, ast.Store()), value)
+        return ast.copy_location(ast.NamedExpr(target, value), value), name
+
+    def measure(self, meter: int, routine: Routine, a: str, b: str, at: ast.AST) -> ast.stmt:
+        """Where this DPU measures: add what depends on the operands."""
+        self.measures = True
+        amount = tree.call(MEASURED_BY[routine], [tree.name(a, at), tree.name(b, at)], at)
+        statement = ast.If(tree.name(MEASURES, at), [self.add_to(meter, amount, at)], [])
+        return ast.copy_location(statement, at)
+
+    def call(self, function: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
+        """A call of a counted function, which gets the meters first."""
+        return tree.call(function, [tree.name(METERS, at), *arguments], at)
+
+    # what still holds
+
+    def changed(self, names: Iterable[str]) -> None:
+        """These variables have new values now."""
+        for name in names:
+            self._versions[name] += 1
+
+    def wrote(self, kinds: Iterable[str]) -> None:
+        """Elements of these kinds may have new values now."""
+        for kind in kinds:
+            self._versions[ANYTHING if kind in (ANYTHING, *BYTES) else f"{ANYTHING}{kind}"] += 1
+
+    @staticmethod
+    def read(node: ast.expr) -> set[str]:
+        """Variables that an expression reads."""
+        return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+
+    def is_fixed_in(self, node: ast.expr, changes: frozenset[str], writes: frozenset[str], types: Types) -> bool:
+        """Whether a loop that changes these names and kinds of elements leaves an expression as it is."""
+        if self.key(node, types) is None or self.read(node) & changes:
+            return False
+        loaded = {kind for part in ast.walk(node) if (kind := _loaded_kind(part, types)) is not None}
+        return not loaded or not (writes & ({ANYTHING, *BYTES} | loaded))
+
+    def key(self, node: ast.expr, types: Types) -> str | None:
+        """What stands for the value of an expression; None when it does more than compute a value."""
+        if is_fixed(types.of(node)):
+            return ast.dump(node)
+        if isinstance(node, ast.Name):
+            return f"{node.id}@{self._versions[node.id]}"
+        parts = self._parts(node, types)
+        if parts is None:
+            return None
+        keys = [self.key(part, types) for part in parts]
+        if None in keys:
+            return None
+        operator = ",".join(type(op).__name__ for op in ast.walk(node) if isinstance(op, ast.operator | ast.cmpop))
+        label = getattr(node, "attr", "") or getattr(getattr(node, "func", None), "attr", "") or operator
+        kind = _loaded_kind(node, types)
+        version = "" if kind is None else f"#{self._versions[ANYTHING]}.{self._versions[f'{ANYTHING}{kind}']}"
+        return f"{type(node).__name__}:{label}({' '.join(map(str, keys))}){version}"
+
+    def _parts(self, node: ast.expr, types: Types) -> list[ast.expr] | None:
+        """Operands of a pure operation."""
+        if isinstance(node, ast.BinOp):
+            return [node.left, node.right]
+        if isinstance(node, ast.UnaryOp):
+            return [node.operand]
+        if isinstance(node, ast.Compare):
+            return [node.left, *node.comparators]
+        if isinstance(node, ast.Attribute):
+            return [node.value]
+        if isinstance(node, ast.Subscript):
+            return [node.value, node.slice]
+        if isinstance(node, ast.Call):
+            return _pure_operands(node, types)
+        return None
+
+
+def kind_of(target: Value) -> str:
+    """The kind of element that a view or symbol holds."""
+    kind = target.kind if isinstance(target, ViewOf) else getattr(getattr(target, "value", None), "kind", None)
+    return kind.name if isinstance(kind, IntegerType) else ANYTHING
+
+
+def _pure_operands(node: ast.Call, types: Types) -> list[ast.expr] | None:
+    """Of a call that only computes: casts, arithmetic, builtins, windows and views of symbols."""
+    if isinstance(node.func, ast.Attribute):
+        owner = types.of(node.func.value)
+        if isinstance(owner, ViewOf) or (isinstance(owner, Known) and isinstance(owner.value, WramSymbol)):
+            return [node.func.value, *node.args] if node.func.attr in ("window", "array", "load") else None
+    called = types.of(node.func)
+    function = called.value if isinstance(called, Known) else None
+    pure = (device.me, device.nr_tasklets, device.wram_view, *IS_ARITHMETIC, *BUILTINS)
+    return [node.func, *node.args] if isinstance(function, IntegerType) or function in pure else None
+
+
+def _loaded_kind(node: ast.AST, types: Types) -> str | None:
+    """The kind of element that an expression itself loads from WRAM."""
+    if isinstance(node, ast.Subscript):
+        view = types.of(node.value)
+        return view.kind.name if isinstance(view, ViewOf) else None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "load":
+        owner = types.of(node.func.value)
+        return owner.value.kind.name if isinstance(owner, Known) and isinstance(owner.value, WramSymbol) else None
+    return None

@@ -1,0 +1,345 @@
+"""C types of the variables and expressions of one function, for given types of its arguments.
+
+A variable has one type in the whole function, as in C: the join of everything that is assigned to it.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from ..device.integers import IntegerType
+from ..device.library import DpuFunction
+from ..symbols import WramSymbol
+from .device_calls import ADDRESS, call_result
+from .source import Source
+from .values import BOOL, INDEX_BITS, INT, Int, Known, RangeOf, TupleOf, Value, ViewOf, constant, join, of_kind
+
+__all__ = ["BUILTINS", "Returns", "Types", "assigned_names", "is_fixed"]
+
+OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = MappingProxyType(
+    {
+        ast.Add: operator.add,
+        ast.Sub: operator.sub,
+        ast.Mult: operator.mul,
+        ast.FloorDiv: operator.floordiv,
+        ast.Mod: operator.mod,
+        ast.Pow: operator.pow,
+        ast.LShift: operator.lshift,
+        ast.RShift: operator.rshift,
+        ast.BitAnd: operator.and_,
+        ast.BitOr: operator.or_,
+        ast.BitXor: operator.xor,
+        ast.Eq: operator.eq,
+        ast.NotEq: operator.ne,
+        ast.Lt: operator.lt,
+        ast.LtE: operator.le,
+        ast.Gt: operator.gt,
+        ast.GtE: operator.ge,
+        ast.Is: operator.is_,
+        ast.IsNot: operator.is_not,
+        ast.USub: operator.neg,
+        ast.UAdd: operator.pos,
+        ast.Invert: operator.invert,
+        ast.Not: operator.not_,
+    }
+)
+ROUNDS = 8  # types only widen, a few rounds reach the fixpoint
+
+
+class Returns(Protocol):
+    """Who knows what functions return."""
+
+    def returned(self, function: DpuFunction, arguments: tuple[Value, ...]) -> Value: ...
+
+
+class Types:
+    """Types inside one function."""
+
+    def __init__(self, source: Source, arguments: tuple[Value, ...], functions: Returns) -> None:
+        self.source, self.functions = source, functions
+        self.variables: dict[str, Value] = {}
+        self.returned: Value | None = None
+        self._given = dict(zip(source.parameters, arguments, strict=True))
+        self._assigned = {name for node in ast.walk(source.tree) for name in assigned_names(node)}
+        self._infer(self.variables)  # the first round knows what stands above, the next ones everything
+        for _ in range(ROUNDS):
+            before = self.variables, self.returned
+            fresh: dict[str, Value] = {}
+            self._infer(fresh)
+            self.variables = fresh
+            if (self.variables, self.returned) == before:
+                break
+
+    def of(self, node: ast.expr) -> Value:
+        """The type of an expression."""
+        method = getattr(self, f"_{type(node).__name__.lower()}", None)
+        return method(node) if method else INT
+
+    def integer(self, node: ast.expr) -> Int:
+        """The type of an expression that is taken to be an integer."""
+        value = self.of(node)
+        return value if isinstance(value, Int) else INT
+
+    def truth(self, node: ast.expr) -> bool | None:
+        """Whether a condition is true, if that is fixed."""
+        value = self.of(node)
+        if isinstance(value, Int):
+            return None if value.constant is None else bool(value.constant)
+        return bool(value.value) if isinstance(value, Known) and isinstance(value.value, tuple | type(None)) else None
+
+    # assignments
+
+    def _infer(self, fresh: dict[str, Value]) -> None:
+        """One round in the order of the text: variables get what is assigned to them, as far as that is known."""
+        self.returned = None
+        for name, value in self._given.items():
+            fresh[name] = _variable(value) if name in self._assigned else value
+        for node in self._live(self.source.tree):
+            if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+                self._assign(node.target, Int(32, INDEX_BITS), fresh)
+            elif isinstance(node, ast.Return) and node.value is not None and self._is_known(node.value):
+                self.returned = join(self.returned, self.of(node.value))
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                if self._is_known(node.value) and node.target.id in self.variables:
+                    value = self._operation(node.op, self.variables[node.target.id], self.of(node.value))
+                    self._assign(node.target, value, fresh)
+            elif isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+                if self._is_known(node.value):
+                    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                        self._assign(target, self.of(node.value), fresh)
+
+    def _is_known(self, node: ast.expr) -> bool:
+        """Whether every variable of an expression has a type by now."""
+        names = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+        return not (names & self._assigned) - self.variables.keys()
+
+    def _live(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Nodes below, without the branches that are never taken."""
+        if isinstance(node, ast.If) and (known := self.truth(node.test)) is not None:
+            children: Iterable[ast.AST] = node.body if known else node.orelse
+        else:
+            children = ast.iter_child_nodes(node)
+        for child in children:
+            yield child
+            yield from self._live(child)
+
+    def _assign(self, target: ast.expr, value: Value, fresh: dict[str, Value]) -> None:
+        if isinstance(target, ast.Tuple):
+            parts = value.parts if isinstance(value, TupleOf) else (INT,) * len(target.elts)
+            for element, part in zip(target.elts, parts, strict=False):
+                self._assign(element, part, fresh)
+        elif isinstance(target, ast.Name):
+            known = fresh.get(target.id)
+            fresh[target.id] = value if known is None else _variable(join(known, value))
+
+    # expressions, by the name of their node
+
+    def _constant(self, node: ast.Constant) -> Value:
+        return constant(node.value) if isinstance(node.value, int) else Known(node.value)
+
+    def _name(self, node: ast.Name) -> Value:
+        if node.id in self.variables:
+            return self.variables[node.id]
+        return _value_of(self.source.outer[node.id]) if node.id in self.source.outer else INT
+
+    def _attribute(self, node: ast.Attribute) -> Value:
+        owner = self.of(node.value)
+        if isinstance(owner, Known) and hasattr(owner.value, node.attr):
+            return _value_of(getattr(owner.value, node.attr))
+        if isinstance(owner, ViewOf) and node.attr == "nbytes":
+            return constant(owner.length * owner.kind.itemsize) if owner.length is not None else ADDRESS
+        return ADDRESS
+
+    def _subscript(self, node: ast.Subscript) -> Value:
+        owner, index = self.of(node.value), self.of(node.slice)
+        if isinstance(owner, ViewOf):
+            return of_kind(owner.kind)
+        if isinstance(owner, Known) and isinstance(owner.value, tuple) and isinstance(index, Int):
+            return INT if index.constant is None else _value_of(owner.value[index.constant])
+        if isinstance(owner, TupleOf) and isinstance(index, Int) and index.constant is not None:
+            return owner.parts[index.constant]
+        return INT
+
+    def _binop(self, node: ast.BinOp) -> Value:
+        return self._operation(node.op, self.of(node.left), self.of(node.right))
+
+    def _operation(self, op: ast.operator, left: Value, right: Value) -> Value:
+        a, b = (value if isinstance(value, Int) else INT for value in (left, right))
+        if a.constant is not None and b.constant is not None:
+            return _folded(op, a.constant, b.constant)
+        bits = max(32, a.bits) if isinstance(op, ast.LShift | ast.RShift) else max(32, a.bits, b.bits)
+        needed = min(64, _needed_bits(op, a, b))
+        if isinstance(op, ast.BitAnd) and needed <= 17:  # a mask with a small constant shows its width
+            return Int(8 if needed <= 9 else 16, needed, signed=False)
+        return Int(bits, needed, signed=(a.signed or a.bits < 32) and (b.signed or b.bits < 32))
+
+    def _unaryop(self, node: ast.UnaryOp) -> Value:
+        value = self.integer(node.operand)
+        if value.constant is not None:
+            return constant(int(OPERATORS[type(node.op)](value.constant)))
+        return BOOL if isinstance(node.op, ast.Not) else Int(max(32, value.bits), min(64, value.needed_bits + 1))
+
+    def _compare(self, node: ast.Compare) -> Value:
+        values = [self.of(part) for part in (node.left, *node.comparators)]
+        plain = [value.constant if isinstance(value, Int) else getattr(value, "value", None) for value in values]
+        fixed = [isinstance(value, Known) or (isinstance(value, Int) and value.constant is not None) for value in values]
+        if all(fixed):
+            pairs = zip(plain, plain[1:], node.ops, strict=False)
+            return constant(int(all(OPERATORS[type(op)](a, b) for a, b, op in pairs)))
+        return BOOL
+
+    def _boolop(self, node: ast.BoolOp) -> Value:
+        *first, last = node.values
+        kept: Value | None = None
+        for part in first:
+            known = self.truth(part)
+            if known is None:
+                kept = join(kept, self.of(part))
+            elif known is isinstance(node.op, ast.Or):
+                return join(kept, self.of(part))
+        return join(kept, self.of(last))
+
+    def _ifexp(self, node: ast.IfExp) -> Value:
+        known = self.truth(node.test)
+        if known is not None:
+            return self.of(node.body if known else node.orelse)
+        return join(self.of(node.body), self.of(node.orelse))
+
+    def _namedexpr(self, node: ast.NamedExpr) -> Value:
+        return self.of(node.value)
+
+    def _tuple(self, node: ast.Tuple) -> Value:
+        return TupleOf(tuple(self.of(element) for element in node.elts))
+
+    def _call(self, node: ast.Call) -> Value:
+        arguments = [self.of(argument) for argument in node.args]
+        if isinstance(node.func, ast.Attribute):
+            owner = self.of(node.func.value)
+            if isinstance(owner, ViewOf) or (isinstance(owner, Known) and isinstance(owner.value, WramSymbol)):
+                return _method_result(owner, node.func.attr, arguments)
+        called = self.of(node.func)
+        function = called.value if isinstance(called, Known) else None
+        if isinstance(function, DpuFunction):
+            return self.functions.returned(function, tuple(arguments))
+        if isinstance(function, IntegerType):
+            return _cast(function, arguments[0])
+        builtin = BUILTINS.get(function)
+        return builtin(arguments) if builtin else call_result(function, arguments)
+
+
+def assigned_names(node: ast.AST) -> list[str]:
+    """Variables that a statement or walrus assigns."""
+    targets: list[ast.AST] = []
+    if isinstance(node, ast.Assign):
+        targets = list(node.targets)
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.For | ast.NamedExpr):
+        targets = [node.target]
+    names = (name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+    return [name.id for name in names if isinstance(name.ctx, ast.Store)]
+
+
+def is_fixed(value: Value) -> bool:
+    """Whether nothing of an expression is left to run."""
+    return isinstance(value, Known) or (isinstance(value, Int) and value.constant is not None)
+
+
+def _variable(value: Value) -> Value:
+    """The type of a variable that is assigned more than once: no constant."""
+    if isinstance(value, Int) and value.constant is not None:
+        return Int(value.bits, 32 if value.bits <= 32 else 64, value.signed)
+    return ViewOf(value.kind) if isinstance(value, ViewOf) else value
+
+
+def _value_of(value: Any) -> Value:
+    if isinstance(value, int) and not isinstance(value, type):
+        return constant(int(value))
+    return Known(value)
+
+
+def _folded(op: ast.operator, a: int, b: int) -> Value:
+    try:
+        return constant(int(OPERATORS[type(op)](a, b)))
+    except (ArithmeticError, ValueError):  # it faults when it runs
+        return INT
+
+
+def _needed_bits(op: ast.operator, a: Int, b: Int) -> int:
+    """Bits that a result can need, sign included."""
+    widest = max(a.needed_bits, b.needed_bits)
+    if isinstance(op, ast.Add | ast.Sub):
+        return widest + 1
+    if isinstance(op, ast.Mult | ast.Pow):
+        return a.needed_bits + b.needed_bits
+    if isinstance(op, ast.LShift):
+        return a.needed_bits + (b.constant if b.constant is not None else 31)
+    if isinstance(op, ast.RShift):
+        return max(2, a.needed_bits - (b.constant or 0))
+    masks = [value.needed_bits for value in (a, b) if value.constant is not None and value.constant >= 0]
+    return min(masks) if isinstance(op, ast.BitAnd) and masks else widest
+
+
+def _cast(kind: IntegerType, value: Value) -> Value:
+    if isinstance(value, Int) and value.constant is not None:
+        return Int(kind.bits, kind.bits, kind.signed, constant=kind(value.constant))
+    source = value if isinstance(value, Int) else INT
+    fits = source.needed_bits + (source.signed and not kind.signed) <= kind.bits + (not kind.signed)
+    clean = kind.bits >= 32 or (fits and source.clean)
+    return Int(kind.bits, min(source.needed_bits, kind.bits + (not kind.signed)), kind.signed, clean=clean)
+
+
+def _method_result(owner: ViewOf | Known, name: str, arguments: list[Value]) -> Value:
+    if isinstance(owner, ViewOf):
+        length = arguments[1] if name == "window" else INT
+        return ViewOf(owner.kind, length.constant if isinstance(length, Int) else None)
+    symbol: WramSymbol = owner.value
+    return ViewOf(symbol.kind, symbol.size) if name == "array" else of_kind(symbol.kind)
+
+
+def _range(arguments: list[Value]) -> Value:
+    numbers = [value.constant if isinstance(value, Int) else None for value in arguments]
+    fixed = [number for number in numbers if number is not None]
+    if len(fixed) < len(numbers) or fixed[2:] == [0]:
+        return RangeOf()
+    return RangeOf(len(range(*fixed)))
+
+
+def _length(arguments: list[Value]) -> Value:
+    view = arguments[0]
+    return constant(view.length) if isinstance(view, ViewOf) and view.length is not None else Int(32, INDEX_BITS)
+
+
+def _extreme(choose: Callable[[list[int]], int]) -> Callable[[list[Value]], Value]:
+    def result(arguments: list[Value]) -> Value:
+        values = [value if isinstance(value, Int) else INT for value in arguments]
+        fixed = [value.constant for value in values if value.constant is not None]
+        if len(fixed) == len(values):
+            return constant(choose(fixed))
+        return Int(
+            max(32, *(value.bits for value in values)),
+            max(value.needed_bits for value in values),
+            any(value.signed for value in values),
+        )
+
+    return result
+
+
+def _absolute(arguments: list[Value]) -> Value:
+    value = arguments[0] if isinstance(arguments[0], Int) else INT
+    return constant(abs(value.constant)) if value.constant is not None else Int(max(32, value.bits), value.needed_bits)
+
+
+BUILTINS: Mapping[Any, Callable[[list[Value]], Value]] = MappingProxyType(
+    {
+        range: _range,
+        len: _length,
+        min: _extreme(min),
+        max: _extreme(max),
+        abs: _absolute,
+        int: lambda arguments: arguments[0] if isinstance(arguments[0], Int) else INT,
+        bool: lambda arguments: BOOL,
+    }
+)
