@@ -59,7 +59,8 @@ class Point:
     def name(self) -> str:
         """Short and unique: what ran where, and its sizes."""
         kernel = self.kernel if self.dtype == "-" else f"{self.kernel} {self.dtype}"
-        place = f"{self.nr_dpus} DPUs" if self.nr_tasklets is None else f"{self.nr_tasklets} tasklets"
+        number, what = (self.nr_dpus, "DPU") if self.nr_tasklets is None else (self.nr_tasklets, "tasklet")
+        place = f"{number} {what}{'' if number == 1 else 's'}"
         if self.kernel in ("vec", "red", "scan"):
             return f"{kernel}, {place}, {self.config['blocks_per_tasklet']} x {self.config['block_elems']}"
         if self.kernel == "pim_attention":

@@ -67,6 +67,7 @@ def transfer_section(points: Sequence[ComparedPoint]) -> Section:
     )
     notes = (
         "Each profile was made from the points of its machine: errors say how well its form fits them.",
+        "cnm-2025 has these values as a table, so 0 says that the table is reproduced, and nothing about other sizes.",
         "fit: values of the source's regression, itself 7 to 9 % (relative RMS) from its measurements.",
         "literature: read from a figure of a paper.",
     )

@@ -57,7 +57,7 @@ def test_a_row_is_typed():
         kind="measured",
     )
     assert (first.size("blocks_per_tasklet"), first.size("block_elems")) == (256, 8)
-    assert first.name == "vec u16, 1 tasklets, 256 x 8"
+    assert first.name == "vec u16, 1 tasklet, 256 x 8"
     assert [point.nr_tasklets for point in calibration_points() if group_of(point) == "transfers"] == [None] * 261
 
 
