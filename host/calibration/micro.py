@@ -22,10 +22,11 @@ from dpu_kernels.micro import (
     stream_program,
 )
 from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine
+from pim_runtime.counters import LaunchCounters
 from pim_runtime.device import IntegerType
 from pim_runtime.hardware import TICKS_PER_CYCLE, Hardware
 from pim_runtime.symbols import HEAP_NAME
-from pim_runtime.timing.kernel import KernelTicks, kernel_ticks
+from pim_runtime.timing.kernel import kernel_ticks
 
 __all__ = ["LARGEST_RANDOM", "NR_ELEMENTS", "SCALAR", "arithmetic_mops", "dma_cycles", "stream_mb_per_s"]
 
@@ -40,8 +41,10 @@ STREAM_ROUNDS = 64
 def arithmetic_mops(
     kind: IntegerType, operation: Operation, nr_tasklets: int, *, machine: Machine, options: EngineOptions
 ) -> float:
-    """Millions of operations per second, `operation` but "move". Only the loop over a block counts, as in PrIM: the
-    compute time of the same program without it is subtracted. Whole rounds of all tasklets: NR_ELEMENTS or a few more.
+    """Millions of operations per second, `operation` but "move". Only the loop over a block counts, as in PrIM: what
+    the same program counts without it is subtracted. Whole rounds of all tasklets: NR_ELEMENTS or a few more.
+
+    options: timing "exact", or the operands do not show in the result.
     """
     rounds = -(-NR_ELEMENTS * kind.itemsize // (BLOCK_BYTES * nr_tasklets))
     nr_elements = rounds * nr_tasklets * BLOCK_BYTES // kind.itemsize
@@ -52,9 +55,10 @@ def arithmetic_mops(
         "scalar": np.array([SCALAR], kind.dtype),
         HEAP_NAME: data,
     }
-    everything = _ticks(arithmetic_program(kind, operation), nr_tasklets, inputs, machine, options)
-    move = _ticks(arithmetic_program(kind, "move"), nr_tasklets, inputs, machine, options)
-    return _per_microsecond(nr_elements, int(everything.compute[0] - move.compute[0]), machine.hardware)
+    everything = _counters(arithmetic_program(kind, operation), nr_tasklets, inputs, machine, options)
+    move = _counters(arithmetic_program(kind, "move"), nr_tasklets, inputs, machine, options)
+    ticks = kernel_ticks(LaunchCounters.of(everything.rows - move.rows), machine.hardware)
+    return _per_microsecond(nr_elements, int(ticks.compute[0]), machine.hardware)
 
 
 def dma_cycles(
@@ -65,7 +69,8 @@ def dma_cycles(
         "transfers": np.array([DMAS_PER_TASKLET], np.uint32),
         "size_bytes": np.array([size_bytes], np.uint32),
     }
-    ticks = _ticks(mram_program(direction), nr_tasklets, inputs, machine, options)
+    counters = _counters(mram_program(direction), nr_tasklets, inputs, machine, options)
+    ticks = kernel_ticks(counters, machine.hardware)
     spent = int(ticks.compute[0] + ticks.dma[0])
     return spent / (TICKS_PER_CYCLE * DMAS_PER_TASKLET * nr_tasklets)
 
@@ -73,26 +78,27 @@ def dma_cycles(
 def stream_mb_per_s(operation: StreamOperation, nr_tasklets: int, *, machine: Machine, options: EngineOptions) -> float:
     """1e6 bytes per second that are read and written in WRAM."""
     inputs = {"rounds": np.array([STREAM_ROUNDS], np.uint32), "scalar": np.array([SCALAR], np.int64)}
-    ticks = _ticks(stream_program(operation), nr_tasklets, inputs, machine, options)
+    counters = _counters(stream_program(operation), nr_tasklets, inputs, machine, options)
+    ticks = kernel_ticks(counters, machine.hardware)
     arrays = {"copy": 2, "scale": 2, "add": 3, "triad": 3}[operation]
     nr_bytes = arrays * 8 * STREAM_ELEMS * STREAM_ROUNDS * nr_tasklets
     return _per_microsecond(nr_bytes, int(ticks.compute[0]), machine.hardware)
 
 
-def _ticks(
+def _counters(
     program: DpuProgram,
     nr_tasklets: int,
     inputs: Mapping[str, NDArray[np.integer]],
     machine: Machine,
     options: EngineOptions,
-) -> KernelTicks:
-    """Kernel time of one launch on one DPU."""
+) -> LaunchCounters:
+    """What one launch on one DPU counts."""
     with DpuSet(1, machine=machine, options=options) as dpus:
         dpus.load(program, nr_tasklets=nr_tasklets)
         for name, values in inputs.items():
             dpus.copy(name, values.reshape(1, -1))
         (result,) = dpus.exec()
-        return kernel_ticks(result.counters, machine.hardware)
+        return result.counters
 
 
 def _per_microsecond(amount: int, ticks: int, hardware: Hardware) -> float:
