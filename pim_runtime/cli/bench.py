@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from ..engine.protocol import EngineOptions
 from ..hardware import load_profile
@@ -17,32 +18,8 @@ __all__ = ["HELP", "NAME", "add_arguments", "run"]
 NAME = "bench"
 HELP = "microbenchmarks of one DPU, modelled, beside published ones"
 
-PARTS = ("arithmetic", "mram", "wram")
 ALL_TASKLETS = range(1, 25)
 SOME_TASKLETS = (1, 2, 4, 8, 11, 16, 24)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which benchmarks, and on which machine."""
-    default = "(default: %(default)s)"
-    parser.add_argument("suite", choices=("micro",), help="micro: arithmetic, MRAM bandwidth, WRAM STREAM")
-    parser.add_argument("--part", nargs="+", action="extend", choices=PARTS, help="only these (default: all)")
-    parser.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
-
-
-def run(arguments: argparse.Namespace) -> Report:
-    """Run the parts that were asked for. Raises PimError, ValueError or OSError for what cannot be run."""
-    machine, parts = Machine(load_profile(arguments.profile)), arguments.part or PARTS
-    sections = [_SECTIONS[part](machine) for part in PARTS if part in parts]
-    notes = (
-        f"Modelled on profile {machine.hardware.name}; instructions are counted from the kernels (dpu_kernels/micro).",
-        operands_note(),
-        "float and double are published, too, and are not here: kernels are integer-only.",
-        "Error: modelled / published - 1.",
-    )
-    return Report(
-        title="Microbenchmarks of one DPU", sections=(*sections, Section(title="About these numbers", notes=notes))
-    )
 
 
 def _arithmetic(machine: Machine) -> Section:
@@ -88,4 +65,29 @@ def _wram(machine: Machine) -> Section:
     return stream_section(mb_per_s, SOME_TASKLETS)
 
 
-_SECTIONS: dict[str, Callable[[Machine], Section]] = {"arithmetic": _arithmetic, "mram": _mram, "wram": _wram}
+PARTS: Mapping[str, Callable[[Machine], Section]] = MappingProxyType(
+    {"arithmetic": _arithmetic, "mram": _mram, "wram": _wram}
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which benchmarks, and on which machine."""
+    default = "(default: %(default)s)"
+    parser.add_argument("suite", choices=("micro",), help="micro: arithmetic, MRAM bandwidth, WRAM STREAM")
+    parser.add_argument("--part", nargs="+", action="extend", choices=tuple(PARTS), help="only these (default: all)")
+    parser.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
+
+
+def run(arguments: argparse.Namespace) -> Report:
+    """Run the parts that were asked for. Raises PimError, ValueError or OSError for what cannot be run."""
+    machine, chosen = Machine(load_profile(arguments.profile)), arguments.part or tuple(PARTS)
+    sections = [section_of(machine) for part, section_of in PARTS.items() if part in chosen]
+    notes = (
+        f"Modelled on profile {machine.hardware.name}; instructions are counted from the kernels (dpu_kernels/micro).",
+        operands_note(),
+        "float and double are published, too, and are not here: kernels are integer-only.",
+        "Error: modelled / published - 1.",
+    )
+    return Report(
+        title="Microbenchmarks of one DPU", sections=(*sections, Section(title="About these numbers", notes=notes))
+    )
