@@ -47,4 +47,5 @@ def leave_to_compiler(t: Tasklet, slots: int) -> None:
 
 def stater(counts: Counts) -> Callable[[Tasklet, int], None]:
     """What the first statement of a block does with the slots of its listing."""
-    return {"listing": stated, "automatic": leave_to_compiler}[counts]
+    staters: dict[Counts, Callable[[Tasklet, int], None]] = {"listing": stated, "automatic": leave_to_compiler}
+    return staters[counts]

@@ -5,8 +5,8 @@ Owns the sweeps and the operands, on which the time of multiplies and divisions 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from pim_runtime.timing.kernel import kernel_ticks
 
 __all__ = ["LARGEST_RANDOM", "NR_ELEMENTS", "SCALAR", "arithmetic_mops", "dma_cycles", "stream_mb_per_s"]
 
+Inputs: TypeAlias = dict[str, NDArray[np.integer[Any]]]
+
 NR_ELEMENTS = 1_048_576  # PrIM's
 SCALAR = NR_ELEMENTS  # PrIM takes the number of elements
 LARGEST_RANDOM = 2**31 - 1  # of C's rand(), from which PrIM has its data
@@ -49,7 +51,7 @@ def arithmetic_mops(
     rounds = -(-NR_ELEMENTS * kind.itemsize // (BLOCK_BYTES * nr_tasklets))
     nr_elements = rounds * nr_tasklets * BLOCK_BYTES // kind.itemsize
     data = np.random.default_rng(SEED).integers(0, LARGEST_RANDOM, nr_elements, kind.dtype, endpoint=True)
-    inputs = {
+    inputs: Inputs = {
         "rounds": np.array([rounds], np.uint32),
         "output_bytes": np.array([data.nbytes], np.uint32),
         "scalar": np.array([SCALAR], kind.dtype),
@@ -65,7 +67,7 @@ def dma_cycles(
     direction: Direction, size_bytes: int, nr_tasklets: int, *, machine: Machine, options: EngineOptions
 ) -> float:
     """Cycles from one DMA to the next, of all tasklets together."""
-    inputs = {
+    inputs: Inputs = {
         "transfers": np.array([DMAS_PER_TASKLET], np.uint32),
         "size_bytes": np.array([size_bytes], np.uint32),
     }
@@ -77,7 +79,7 @@ def dma_cycles(
 
 def stream_mb_per_s(operation: StreamOperation, nr_tasklets: int, *, machine: Machine, options: EngineOptions) -> float:
     """1e6 bytes per second that are read and written in WRAM."""
-    inputs = {"rounds": np.array([STREAM_ROUNDS], np.uint32), "scalar": np.array([SCALAR], np.int64)}
+    inputs: Inputs = {"rounds": np.array([STREAM_ROUNDS], np.uint32), "scalar": np.array([SCALAR], np.int64)}
     counters = _counters(stream_program(operation), nr_tasklets, inputs, machine, options)
     ticks = kernel_ticks(counters, machine.hardware)
     arrays = {"copy": 2, "scale": 2, "add": 3, "triad": 3}[operation]
@@ -88,7 +90,7 @@ def stream_mb_per_s(operation: StreamOperation, nr_tasklets: int, *, machine: Ma
 def _counters(
     program: DpuProgram,
     nr_tasklets: int,
-    inputs: Mapping[str, NDArray[np.integer]],
+    inputs: Inputs,
     machine: Machine,
     options: EngineOptions,
 ) -> LaunchCounters:

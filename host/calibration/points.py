@@ -77,8 +77,8 @@ def group_of(point: Point) -> Group:
 def calibration_points() -> tuple[Point, ...]:
     """All 395 points in the order of the file. Raises ValueError for a row that cannot be read."""
     file = importlib.resources.files("host.calibration").joinpath("data", "upmem_hw_calibration.csv")
-    with file.open(encoding="utf-8", newline="") as lines:
-        return tuple(_point(row, number) for number, row in enumerate(csv.DictReader(lines), start=2))
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return tuple(_point(row, number) for number, row in enumerate(csv.DictReader(lines), start=2))
 
 
 def _point(row: Mapping[str, str], line: int) -> Point:

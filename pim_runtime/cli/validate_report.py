@@ -146,8 +146,10 @@ def about_section(points: Sequence[ComparedPoint]) -> Section:
     distinct = {compared.point.name: compared.point for compared in points}.values()
     kinds = Counter(point.kind for point in distinct)
     sources = Counter(point.source for point in distinct)
-    values = (Value(name="points", value=len(distinct), origin="exact"),)
-    values += tuple(Value(name=f"of them {kind}", value=count, origin="exact") for kind, count in kinds.items())
+    values = (
+        Value(name="points", value=len(distinct), origin="exact"),
+        *(Value(name=f"of them {kind}", value=count, origin="exact") for kind, count in kinds.items()),
+    )
     notes = (
         *(f"Published: {source}, {count} points." for source, count in sources.items()),
         "Error: modelled / published - 1. Mean and worst are of its size, bias is with sign.",
