@@ -14,6 +14,7 @@ setup(
         "dpu_kernels": ["py.typed"],
         "host": ["py.typed"],
         "host.attention": ["data/*"],
+        "host.calibration": ["data/*"],
         "host.claims": ["data/*"],
     },
     zip_safe=False,

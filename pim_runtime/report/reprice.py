@@ -15,12 +15,13 @@ def reprice(timeline: Timeline, hardware: Hardware) -> Timeline:
     the size of its blocks, how it was compiled.
     Raises ValueError where a command does not fit the machine, for want of tasklets or DPUs in a rank.
     """
-    repriced = Timeline(hardware)
+    repriced = Timeline(hardware, timeline.clock)
     for row in timeline.rows:
         repriced.append(
             row.operation,
             mode=row.mode,
             what=row.what,
+            first_dpu=row.first_dpu,
             nr_dpus=row.nr_dpus,
             nbytes=row.nbytes,
             transfers=row.transfers,
