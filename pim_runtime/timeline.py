@@ -1,42 +1,50 @@
 """What an allocation did and when, on the simulated clock: one row per command, in columns.
 
-The clock advances here only, in integer picoseconds. A row keeps the cost parts with their reasons; nothing in it was
-measured on this computer.
+The clocks advance here only, in integer picoseconds: one of the host, and one of each rank, which says until when the
+rank is busy. A row keeps the cost parts with their reasons; nothing in it was measured on this computer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .hardware import Hardware
-from .timing import Cost, Work, price
+from .timing import Clock, Cost, Work, price
 from .timing.cost import Reason
 
-__all__ = ["Operation", "Row", "Timeline"]
+__all__ = ["Operation", "Row", "Timeline", "Waiting"]
 
-Operation = Literal["load", "write", "read", "launch"]
+Operation = Literal["load", "write", "read", "launch", "sync"]
+Waiting = Literal["synchronous", "asynchronous"]
+"""Whether the host waits for the end of a command, or goes on as soon as it has issued it."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One command. `nbytes` and `transfers` sum over its DPUs; `what` is a symbol or program; `costs` has its time,
-    `work` what was priced."""
+    `work` what was priced, `ranks` whom it kept busy. `first_dpu` is the lowest of its DPUs, numbered in its allocation.
+    A sync takes no time; it starts when its ranks are done.
+    """
 
     operation: Operation
     mode: str
     what: str
     start_ps: int
     duration_ps: int
+    first_dpu: int
     nr_dpus: int
     nbytes: int
     transfers: int
-    work: Work
+    work: Work = field(compare=False, repr=False)
     costs: tuple[Cost, ...]
+    ranks: tuple[int, ...]
+    waiting: Waiting
 
     def cost_ps(self, reason: Reason) -> int:
         """Time for one reason."""
@@ -44,12 +52,14 @@ class Row:
 
 
 class Timeline:
-    """The rows of one allocation in order, priced for one machine, and its clock."""
+    """The rows of one allocation in order, priced for one machine in one form of kernel time, and its clock."""
 
-    def __init__(self, hardware: Hardware) -> None:
+    def __init__(self, hardware: Hardware, clock: Clock = "closed") -> None:
         self.hardware = hardware
+        self.clock = clock
         self.rows: list[Row] = []
-        self.now_ps = 0
+        self.now_ps = 0  # of the host
+        self._busy_until_ps: dict[int, int] = {}  # of every rank that has done something
 
     def append(
         self,
@@ -61,27 +71,55 @@ class Timeline:
         nbytes: int,
         transfers: int,
         work: Work,
+        first_dpu: int = 0,
+        ranks: Iterable[int],
+        waiting: Waiting = "synchronous",
     ) -> Row:
-        """Add a command that starts now, and advance the clock by its cost."""
-        costs = price(work, self.hardware)
+        """Add a command that starts as soon as the host has come to it and its ranks are done with what they do.
+
+        The host waits for the end of a synchronous one. To issue an asynchronous one takes it no time: no measurement
+        of that is published.
+        """
+        costs = price(work, self.hardware, self.clock)
+        ranks = tuple(ranks)
         row = Row(
             operation=operation,
             mode=mode,
             what=what,
-            start_ps=self.now_ps,
+            start_ps=max(self.now_ps, self._end_ps(ranks)),
             duration_ps=sum(cost.duration_ps for cost in costs),
+            first_dpu=first_dpu,
             nr_dpus=nr_dpus,
             nbytes=nbytes,
             transfers=transfers,
             work=work,
             costs=costs,
+            ranks=ranks,
+            waiting=waiting,
         )
         self.rows.append(row)
-        self.now_ps += row.duration_ps
+        end_ps = row.start_ps + row.duration_ps
+        self._busy_until_ps.update(dict.fromkeys(ranks, end_ps))
+        if waiting == "synchronous":
+            self.now_ps = end_ps
         return row
 
+    def sync(self, ranks: Iterable[int]) -> Row:
+        """The host waits until `ranks` are done with all that was issued to them."""
+        return self.append(
+            "sync", mode="synchronous", what="", nr_dpus=0, nbytes=0, transfers=0, work=None, ranks=ranks
+        )
+
+    @property
+    def end_ps(self) -> int:
+        """When the host and all ranks are done."""
+        return max(self.now_ps, self._end_ps(self._busy_until_ps))
+
+    def _end_ps(self, ranks: Iterable[int]) -> int:
+        return max((self._busy_until_ps.get(rank, 0) for rank in ranks), default=0)
+
     def duration_ps(self, operation: Operation | None = None) -> int:
-        """Modelled time of all rows, or of one kind of operation."""
+        """Modelled time of all rows, or of one kind of operation; rows that overlap count in full."""
         return sum(row.duration_ps for row in self.rows if operation in (None, row.operation))
 
     def nbytes(self, operation: Operation) -> int:
@@ -89,8 +127,19 @@ class Timeline:
         return sum(row.nbytes for row in self.rows if row.operation == operation)
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
-        """The rows as columns: every field of Row but `costs` and `work`, and one `<reason>_ps` column per reason."""
-        fields = ("operation", "mode", "what", "start_ps", "duration_ps", "nr_dpus", "nbytes", "transfers")
+        """The rows as columns: all fields of Row but `costs`, `work` and `ranks`, and a `<reason>_ps` per reason."""
+        fields = (
+            "operation",
+            "mode",
+            "what",
+            "start_ps",
+            "duration_ps",
+            "first_dpu",
+            "nr_dpus",
+            "nbytes",
+            "transfers",
+            "waiting",
+        )
         columns = {field: np.array([getattr(row, field) for row in self.rows]) for field in fields}
         return columns | {
             f"{reason}_ps": np.array([row.cost_ps(reason) for row in self.rows], np.int64) for reason in REASONS

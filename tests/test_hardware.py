@@ -96,7 +96,15 @@ CLOCK_SOURCE = 'source = "SDK manual, chip version v1A; PrIM, system table; the 
         ("sync.barrier", "[1, 110], [2, 265]", "[2, 265], [1, 110]", "must be sorted"),
         ("sync.barrier", "[1, 110], ", "", "must reach from 1 tasklet"),
         ("sync.barrier", "[1, 110]", "[1]", "list of [x, y] pairs"),
-        ("transfer.push.base_gb_per_s", "value = 5.043", "value = 0.0", "finite and positive"),
+        ("transfer.push.call_times", "0.01624", "0.0", "finite and positive"),
+        ("transfer.push.call_times", "0.01624", "0.0162400001", "at most 9 decimals"),
+        ("transfer.push.call_times", "0.01624", "9.0", "no time below the first of its row"),
+        ("transfer.push.call_times", "8.753", "1.102", "a last one above the one before it"),
+        ("transfer.push.call_times", "[     1, 0.01624", "[     2, 0.01624", "rising DPUs that start at 1"),
+        ("transfer.push.call_times", "[     8, 0.01665", "[    64, 0.01665", "rising DPUs that start at 1"),
+        ("transfer.push.call_times", "   8,     512,", "   8,       8,", "two rising sizes"),
+        ("transfer.push.call_times", '"DPUs"', '"ranks"', 'must start with a row ["DPUs", bytes per DPU'),
+        ("transfer.push.call_times", "0.01624, ", "", "all rows must be as long"),
         ("power.dpu_watts", "value = 0.15", "value = 0.2", "must not exceed power.dpu_watts_upper"),
     ],
 )
@@ -179,6 +187,10 @@ def test_values_that_agree_only_together_are_set_together():
 def test_an_override_obeys_the_rules_of_a_profile(key, value, message):
     with pytest.raises(ProfileError, match=message):
         V1A.with_values({key: value})
+
+
+def test_no_values_change_nothing():
+    assert V1A.with_values({}) == V1A
 
 
 @given(st.integers(0, 10**9))

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 from ..device.run_record import MAX_TASKLETS
 from ..engine.protocol import EngineOptions
-from ..hardware import load_profile
-from ..machine import DEFAULT_PROFILE, Machine
+from ..machine import Machine
 from .attention_report import accuracy_section, emulation_section, time_section, workload_section
 from .attention_table import run_table
+from .machine_options import add_machine_options, chosen_hardware
 from .output import Report
 from .progress import progress
+from .report_options import (
+    add_report_arguments,
+    check_report_arguments,
+    refuse_without_timeline,
+    report_sections,
+    write_reports,
+)
 
 if TYPE_CHECKING:
     from host.attention.partition import Partition
@@ -78,20 +85,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout", choices=("block", "interleave"), help=f"of a split (default: {DEFAULTS['layout']})"
     )
     machine.add_argument("--paging", choices=("contiguous", "paged"), default="contiguous", help=f"of K, V {default}")
-    machine.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
+    add_machine_options(machine)
     machine.add_argument("--engine", choices=("compiled", "interpreted"), default="compiled", help=default)
+    add_report_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Run and verify. Raises PimError, ValueError or OSError for what cannot be run."""
     if arguments.table:
+        refuse_without_timeline(arguments, "a table has many runs; leave out --table, and run one of its cells")
         return run_table(arguments)
     from host.attention.experiment import run_workload
     from host.attention.verification import nr_contexts, verify
 
     given, arguments = arguments, _with_defaults(arguments)
     _refuse_without_effect(given, arguments.norm)
-    machine = Machine(load_profile(arguments.profile))
+    check_report_arguments(arguments)
+    machine = Machine(chosen_hardware(arguments))
     workload = _workload(arguments)
     with progress("attention", total=len(workload.queries)) as advance:
         outcome = run_workload(
@@ -109,13 +119,17 @@ def run(arguments: argparse.Namespace) -> Report:
     spec = workload.spec
     known = arguments.kv is None and workload.origin is not None and not (spec.window or spec.alibi_slopes)
     limits = SAMPLE_ERROR_LIMITS[spec.dtype] if known else None
+    everything = outcome.timeline.rows
+    decoding = everything[outcome.decode_rows :]
     return Report(
         title="Decode attention on emulated DPUs",
         sections=(
             workload_section(workload, outcome, arguments),
             accuracy_section(verification, limits),
             time_section(workload, outcome, machine.hardware),
+            *report_sections(arguments, decoding, machine.hardware),
             emulation_section(workload, outcome, arguments),
+            *write_reports(arguments, decoding, machine.hardware, traced=everything),
         ),
     )
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ..hardware import Hardware
 from ..timeline import Row
+from ..timing import dpu_energy
+from .machine_options import machine_name
 from .output import Check, Column, Section, Table, Value
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ __all__ = ["accuracy_section", "emulation_section", "time_section", "workload_se
 
 OPERATIONS = (("push", "write"), ("run", "launch"), ("pull", "read"))
 PS_PER_US = 1_000_000
+PJ_PER_MJ = 1_000_000_000
 
 
 def workload_section(workload: Workload, outcome: Outcome, arguments: argparse.Namespace) -> Section:
@@ -141,11 +144,26 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
     same = workload.spec.acc == "wrap" and workload.spec.dtype != "int4"  # which was not published
     loops = f"those of {published}" if same else f"estimated from {published}'s"
     note = (
-        f"Modelled on profile {hardware.name}. Instruction counts are stated, not counted: loops are {loops},"
+        f"Modelled on {machine_name(hardware)}. Instruction counts are stated, not counted: loops are {loops},"
         " multiplies averaged over the data (host/attention/instruction_counts.py)."
     )
     step = Table(title="Decode step", columns=columns, rows=tuple(table))
-    return Section(title="Time on hardware", tables=(step,), notes=(note,))
+    energy = _energy(rows, steps, outcome.nr_ranks, hardware)
+    return Section(title="Time on hardware", values=(energy,), tables=(step,), notes=(note,))
+
+
+def _energy(rows: list[Row], steps: int, nr_ranks: int, hardware: Hardware) -> Value:
+    """Energy of the allocated ranks over a mean decode step."""
+    duration_ps = sum(row.duration_ps for row in rows) // steps
+    energy = dpu_energy(nr_ranks=nr_ranks, duration_ps=duration_ps, hardware=hardware)
+    watts = f"{hardware.power.dpu_watts} to {hardware.power.dpu_watts_upper} W"
+    return Value(
+        name="energy per step",
+        value=f"{energy.lower_pj / PJ_PER_MJ:.4g} to {energy.upper_pj / PJ_PER_MJ:.4g}",
+        unit="mJ",
+        origin="modelled",
+        source=f"thermal design power, {watts} per DPU of the allocated ranks, without the host; 20 % off at best",
+    )
 
 
 def _us(rows: list[Row]) -> float:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from ..engine.protocol import EngineOptions
 from ..errors import AllocationError
-from ..hardware import load_profile
 from ..machine import Machine
+from .machine_options import chosen_hardware, machine_name
 from .output import Check, Column, Report, Section, Table, Value
 from .progress import progress
+from .report_options import plot_speedups
 
 if TYPE_CHECKING:
     from host.attention.published import PublishedTable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_table"]
 
+SPEEDUPS = "Speed-up over the best CPU"
 PUBLISHED_DPUS = 1024  # batch 32 of 32 heads, the largest published
 # What the published program has no choice of. Values are those of options that are not given.
 NO_CHOICE = {
@@ -44,7 +46,7 @@ def run_table(arguments: argparse.Namespace) -> Report:
     _check_arguments(arguments, table)
     dtypes = (arguments.dtype,) if arguments.dtype else tuple(table.cells)
     batches = (arguments.batch,) if arguments.batch is not None else table.batches
-    machine = Machine(load_profile(arguments.profile))
+    machine = Machine(chosen_hardware(arguments))
     needed = max(batches) * table.heads
     if arguments.dpus is not None and needed > arguments.dpus:
         raise AllocationError(
@@ -60,9 +62,15 @@ def run_table(arguments: argparse.Namespace) -> Report:
     runs = len(dtypes) * len(batches) * (1 + len(execution.thread_counts))
     with progress("published, modelled and measured cells", total=runs) as advance:
         sections = tuple(_dtype_section(dtype, batches, execution, advance) for dtype in dtypes)
+    modelled_on = f"{machine_name(machine.hardware)}, {arguments.tasklets} tasklets"
+    if arguments.plot is not None:
+        caption = f"Published: {table.source}. Modelled on profile {machine.hardware.name}."
+        for section in sections:
+            (speedups,) = (shown for shown in section.tables if shown.title == SPEEDUPS)
+            plot_speedups(arguments.plot, section.title, speedups, caption)
     notes = (
         f"Published: {table.source}.",
-        f"Modelled: push, run and pull, one head per DPU; {machine.hardware.name}, {arguments.tasklets} tasklets.",
+        f"Modelled: push, run and pull, one head per DPU; {modelled_on}.",
         "No check compares modelled with published times: the instruction counts behind them are not calibrated.",
         "Measured here: the same integers in compiled code, median of a few runs after one that is not timed.",
         "A ratio of a published or measured time and a modelled one is modelled.",
@@ -208,7 +216,7 @@ def _speedup_table(dtype: str, cells: tuple[ComparedCell, ...]) -> Table:
         )
         for cell in cells
     )
-    return Table(title="Speed-up over the best CPU", columns=columns, rows=rows)
+    return Table(title=SPEEDUPS, columns=columns, rows=rows)
 
 
 def _rate_table(dtype: str, cells: tuple[ComparedCell, ...]) -> Table:

@@ -6,10 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..device.run_record import MAX_TASKLETS
-from ..hardware import load_profile
-from ..machine import DEFAULT_PROFILE, Machine
+from ..machine import Machine
 from .attention import DTYPES, NORMS
 from .batching_report import check_section, memory_section, time_section, trace_section
+from .machine_options import add_machine_options, chosen_hardware
 from .output import Report
 from .progress import progress
 
@@ -51,14 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--paging", choices=tuple(PAGINGS), default="both", help=f"how K and V are kept {default}")
     machine.add_argument("--dpus", type=int, default=4, help=f"that hold the cache {default}")
     machine.add_argument("--mram-kib", type=int, default=512, help=f"MRAM of a DPU, in KiB {default}")
-    machine.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
+    add_machine_options(machine)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Serve and verify. Raises PimError, ValueError or OSError for what cannot be served."""
     from host.attention.batching_experiment import References, run_batching
 
-    hardware = load_profile(arguments.profile).with_values({"dpu.mram_bytes": arguments.mram_kib << 10})
+    hardware = chosen_hardware(arguments).with_values({"dpu.mram_bytes": arguments.mram_kib << 10})
     trace = _trace(arguments)
     references = References(trace, nr_tasklets=arguments.tasklets)
     outcomes = {}

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..hardware import Hardware
+from .machine_options import machine_name
 from .output import Check, Column, Section, Table, Value
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def time_section(outcomes: Outcomes, hardware: Hardware) -> Section:
         ]
         rows.append((paging, len(steps), tokens / len(steps), *times, tokens * PS_PER_S / outcome.duration_ps))
     table = Table(title="Mean step", columns=columns, rows=tuple(rows))
-    note = f"Modelled on profile {hardware.name}; instruction counts are stated (host/attention/instruction_counts.py)."
+    counts = "instruction counts are stated (host/attention/instruction_counts.py)"
+    note = f"Modelled on {machine_name(hardware)}; {counts}."
     return Section(title="Time on hardware", tables=(table,), notes=(note,))
 
 

@@ -18,7 +18,9 @@ from typing import get_args, get_type_hints
 from ..compiler.cache import cache_folder
 from ..engine.protocol import EngineOptions
 from ..hardware import Hardware, available_profiles, load_profile
-from ..quantities import Points, Provenance, Quantity
+from ..quantities import CallTimes, Provenance, Quantity
+from ..quantities import Value as QuantityValue
+from .machine_options import add_set_option, chosen_hardware, machine_name
 from .output import Cell, Column, Report, Section, Table, Value
 from .versions import installed_version
 
@@ -32,17 +34,23 @@ _OPTIONAL = ("rich", "pandas", "matplotlib", "safetensors", "ml_dtypes", "ray")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--profile`: one profile in full instead of the overview."""
+    """`--profile`: one profile in full instead of the overview, with the values of `--set`."""
     parser.add_argument(
         "--profile", metavar="NAME", help="show every value of one hardware profile (a shipped name, or a .toml file)"
     )
+    add_set_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> Report:
-    """The overview, or with `--profile` all values of that profile. Raises ProfileError for an invalid profile."""
+    """The overview, or with `--profile` all values of that profile.
+
+    Raises ProfileError for an invalid profile or value, ValueError for a wrong `--set`.
+    """
     if arguments.profile is not None:
-        hardware = load_profile(arguments.profile)
-        return Report(title=f"Hardware profile {hardware.name}", sections=(_profile_section(hardware),))
+        hardware = chosen_hardware(arguments)
+        return Report(title=f"Hardware {machine_name(hardware)}", sections=(_profile_section(hardware),))
+    if arguments.set:
+        raise ValueError(f"--set {arguments.set[0]}: is a value of a profile. Give --profile NAME, too.")
     return Report(title="pim-runtime", sections=(_versions(), _computer(), _profiles(), _kernels()))
 
 
@@ -114,17 +122,32 @@ def _profile_section(hardware: Hardware) -> Section:
     columns = tuple(Column(name=name) for name in ("key", "value", "unit", "provenance", "source"))
     return Section(
         title=f"{len(hardware.provenance)} values",
-        tables=(Table(title="", columns=columns, rows=tuple(map(_quantity_row, hardware.provenance))),),
+        tables=(
+            Table(title="", columns=columns, rows=tuple(map(_quantity_row, hardware.provenance))),
+            *(_times_table(q, q.value) for q in hardware.provenance if isinstance(q.value, CallTimes)),
+        ),
     )
 
 
 def _quantity_row(quantity: Quantity) -> tuple[Cell, ...]:
-    value: Cell = _points_text(quantity.value) if isinstance(quantity.value, tuple) else quantity.value
-    return quantity.key, value, quantity.unit, quantity.provenance, quantity.source
+    return quantity.key, _value_cell(quantity.value), quantity.unit, quantity.provenance, quantity.source
 
 
-def _points_text(points: Points) -> str:
-    return " ".join(f"{x}:{y}" for x, y in points)
+def _value_cell(value: QuantityValue) -> Cell:
+    match value:
+        case CallTimes():
+            return f"{len(value.dpus)} x {len(value.bytes_per_dpu)} times, below"
+        case tuple():
+            return " ".join(f"{x}:{y}" for x, y in value)
+        case _:
+            return value
+
+
+def _times_table(quantity: Quantity, table: CallTimes) -> Table:
+    columns = (Column(name="DPUs"), *(Column(name=f"{size:,} B") for size in table.bytes_per_dpu))
+    rows: list[tuple[Cell, ...]] = [(dpus, *times) for dpus, times in zip(table.dpus, table.times, strict=True)]
+    title = f"Time of one call by DPUs and bytes per DPU, in {quantity.unit}: {quantity.key}"
+    return Table(title=title, columns=columns, rows=tuple(rows))
 
 
 def _kernels() -> Section:

@@ -10,11 +10,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from ..errors import PimError
 from . import attention, batching, bench, claims, info, validate
+from .files import writable_file
 from .json_file import report_as_json, write_json
 from .output import Report
 from .render import print_report
@@ -81,15 +81,5 @@ def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
     for name, command in commands.items():
         subparser = subparsers.add_parser(name, help=command.HELP, description=command.HELP)
         command.add_arguments(subparser)
-        subparser.add_argument("--json", type=_writable_file, metavar="FILE", help="also write the report to FILE")
+        subparser.add_argument("--json", type=writable_file, metavar="FILE", help="also write the report to FILE")
     return parser
-
-
-def _writable_file(text: str) -> Path:
-    """A path that can be written, checked before the work starts and not after it."""
-    path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder. Name a file in it.")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text}: its folder does not exist or cannot be written. Create it first.")
-    return path

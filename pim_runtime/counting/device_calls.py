@@ -14,7 +14,15 @@ from ..device.integers import IntegerType
 from .operations import Cost, divide, multiply, plain, shift, slots
 from .values import BOOL, INDEX_BITS, INT, Int, Known, Value, ViewOf, of_kind
 
-__all__ = ["CLOCK_READERS", "DMA_CALLS", "IS_ARITHMETIC", "arithmetic_cost", "call_cost", "call_result"]
+__all__ = [
+    "CLOCK_READERS",
+    "DMA_CALLS",
+    "IS_ARITHMETIC",
+    "arithmetic_cost",
+    "call_cost",
+    "call_result",
+    "kind_argument",
+]
 
 ADDRESS = Int(32, INDEX_BITS, signed=False)
 DMA_CALLS: Mapping[object, tuple[Counter, Counter]] = MappingProxyType(
@@ -55,22 +63,21 @@ SLOTS: Mapping[object, int] = MappingProxyType(
 def call_result(function: object, arguments: list[Value]) -> Value:
     """What a call of the device library returns."""
     if function in (device.mem_alloc, device.wram_view):
-        kind, length = arguments[1], arguments[-1]
-        assert isinstance(kind, Known) and isinstance(kind.value, IntegerType)
-        return ViewOf(kind.value, length.constant if isinstance(length, Int) else None)
-    name = IS_ARITHMETIC.get(function)
-    if name is None:
+        kind, length = kind_argument(arguments[1:]), arguments[-1]
+        fixed = length.constant if isinstance(length, Int) else None
+        return INT if kind is None else ViewOf(kind, fixed)
+    name, kind = IS_ARITHMETIC.get(function), kind_argument(arguments)
+    if name is None or kind is None:
         return Int(32, 6) if function in (device.me, device.nr_tasklets) else INT
     if name == "less":
         return BOOL
     if name in ("clz", "popcount"):
         return Int(32, 8, signed=False)
-    return of_kind(_kind(arguments))
+    return of_kind(kind)
 
 
-def arithmetic_cost(name: str, arguments: list[Value]) -> Cost:
+def arithmetic_cost(name: str, kind: IntegerType, operands: list[Int]) -> Cost:
     """Slots of `name(kind, a, b)` once its operands are in registers."""
-    kind, operands = _kind(arguments), [value if isinstance(value, Int) else INT for value in arguments[1:]]
     width = 64 if kind.bits == 64 else 32
     mask = 1 if kind.bits < 32 else 0  # back to the narrow type: LUT, second slot of u16 ADD and SUB
     typed = [value if value.constant is not None else of_kind(kind) for value in operands]
@@ -99,7 +106,7 @@ def call_cost(function: object) -> Cost:
     return slots(SLOTS.get(function, 1))
 
 
-def _kind(arguments: list[Value]) -> IntegerType:
-    kind = arguments[0]
-    assert isinstance(kind, Known) and isinstance(kind.value, IntegerType)
-    return kind.value
+def kind_argument(arguments: list[Value]) -> IntegerType | None:
+    """The type that a call names first; None where it names none, which the compiler will refuse."""
+    kind = arguments[0] if arguments else None
+    return kind.value if isinstance(kind, Known) and isinstance(kind.value, IntegerType) else None

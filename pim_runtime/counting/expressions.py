@@ -7,6 +7,7 @@ holds already, and inside a loop what the loop does not change (that is charged 
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -18,9 +19,9 @@ from ..device.library import DpuFunction
 from ..device.log import printf
 from ..symbols import WramSymbol
 from . import tree
-from .device_calls import CLOCK_READERS, DMA_CALLS, IS_ARITHMETIC, arithmetic_cost, call_cost
+from .device_calls import CLOCK_READERS, DMA_CALLS, IS_ARITHMETIC, arithmetic_cost, call_cost, kind_argument
 from .meters import Block, Events, Meters, Place
-from .names import ANYTHING, Names, kind_of
+from .names import ANYTHING, MEASURES, Names, has_effects, kind_of
 from .operations import Cost, Routine, divide, multiply, plain, shift
 from .types import BUILTINS, Types, is_fixed
 from .values import INT, Int, Known, Value, ViewOf
@@ -79,15 +80,18 @@ class Functions(Protocol):
 
 
 class Expressions:
-    """The expressions of one function. `block` is being counted; `before` and `after` go around the statement."""
+    """The expressions of one function. `block` is being counted, `before` are statements that come first.
+
+    in_order: every value is kept in a variable as soon as it is computed, because a call among them has effects.
+    """
 
     def __init__(self, types: Types, functions: Functions, counting: Counting) -> None:
         self.types, self.functions, self.counting = types, functions, counting
         self.filename = types.source.function.__code__.co_filename
         self.block, self.loops = Block(), list[Loop]()
-        self.names, self.before, self.after = Names(), list[ast.stmt](), list[ast.stmt]()
-        self.defined, self.kept = set(types.source.parameters), list[str]()
-        self.is_leaf, self.reads_clock, self.writes = True, False, set[str]()
+        self.names, self.before = Names(), list[ast.stmt]()
+        self.defined, self.in_order = set(types.source.parameters), False
+        self.is_leaf, self.reads_clock, self.measures, self.writes = True, False, False, set[str]()
 
     # charging
 
@@ -126,26 +130,48 @@ class Expressions:
     def amount(self, node: ast.AST, counter: Counter, number: ast.expr) -> ast.stmt:
         """A statement that counts a number only known at run time."""
         place = Place(self.filename, node.lineno)
-        meter = self.functions.meters.new({place: {counter: 1}})
-        return self.names.add_to(meter, number, node)
+        return self.tick(self.functions.meters.new({place: {counter: 1}}), number, node)
+
+    def tick(self, meter: int, amount: ast.expr, at: ast.AST) -> ast.stmt:
+        """A statement that adds to a meter: in a variable inside loops, in memory elsewhere."""
+        return self.names.collect(meter, amount, at) if self.loops else self.names.add_to(meter, amount, at)
 
     # expressions
 
     def value(self, node: ast.expr, width: int = 32) -> ast.expr:
         """Count what computes an expression for a use of `width` bits; gives the expression to run instead."""
-        if is_fixed(self.types.of(node)):
+        if is_fixed(self.types.of(node)) and not has_effects(node, self.types):
             return node
         key = self.names.key(node, self.types)
         home = self.home(node) if key is not None else self.block
         if key is not None and not isinstance(node, ast.Name) and not self.is_new(f"{key}:{width}", home):
-            return node
+            return self.ordered(node, node)
         if home is not self.block and self.has_product(node) and self.names.read(node) <= self.defined:
             return self.hoisted(node, width, home)
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
             return node
-        result: ast.expr = method(node, width, home)
-        return result
+        return self.ordered(node, method(node, width, home))
+
+    def ordered(self, node: ast.expr, result: ast.expr) -> ast.expr:
+        """Keep a value right away if the order matters."""
+        in_order = self.in_order and not isinstance(node, ast.Name | ast.Attribute | ast.Tuple)
+        return tree.name(self.keep(result), node) if in_order else result
+
+    def keep(self, value: ast.expr) -> str:
+        """Compute a value before the statement; gives its name."""
+        name = self.names.fresh("v")
+        self.before.append(tree.assign(name, value, value))
+        self.defined.add(name)
+        return name
+
+    @contextlib.contextmanager
+    def aside(self, block: Block) -> Iterator[list[ast.stmt]]:
+        """Count into a block of its own; gives the statements that come before what is computed there."""
+        outer = self.block, self.before, self.defined
+        self.block, self.before, self.defined = block, [], set(self.defined)
+        yield self.before
+        self.block, self.before, self.defined = outer
 
     def operand(self, node: ast.expr, width: int) -> ast.expr:
         """As `value`, for an operand that an operation of `width` bits reads in full."""
@@ -164,13 +190,12 @@ class Expressions:
     def hoisted(self, node: ast.expr, width: int, home: Block) -> ast.expr:
         """Compute a product in front of the loop, as the compiler would."""
         outermost = next(i for i, loop in enumerate(self.loops) if loop.outside is home)
-        loops, block, after = self.loops, self.block, self.after
-        prelude = loops[outermost].prelude
-        self.loops, self.block, self.after = loops[:outermost], home, []
-        method = getattr(self, f"_{type(node).__name__.lower()}")
-        name = self.names.fresh("h")
-        prelude += [tree.assign(name, method(node, width, home), node), *self.after]
-        self.loops, self.block, self.after = loops, block, after
+        loops = self.loops
+        self.loops = loops[:outermost]
+        with self.aside(home) as before:
+            name = self.keep(getattr(self, f"_{type(node).__name__.lower()}")(node, width, home))
+        self.loops = loops
+        loops[outermost].prelude += before
         self.defined.add(name)
         return tree.name(name, node)
 
@@ -219,33 +244,49 @@ class Expressions:
     def _boolop(self, node: ast.BoolOp, width: int, home: Block) -> ast.expr:
         """Later operands run only if the earlier ones do not decide: each counts how often it did."""
         first, *others = node.values
-        values = [self.value(first, width)]
+        name = self.keep(self.value(first, width))
         self.slots(first, 1)
         for other in others:
-            values.append(self.conditional(other, width, extra_slots=1))
-        return tree.replaced(node, values=values)
+            block = Block(self.block)
+            with self.aside(block) as before:
+                self.slots(other, 1)
+                before.append(tree.assign(name, self.value(other, width), other))
+            self.choose(node, name, self.counted(block, before, other))
+        return tree.name(name, node)
+
+    def choose(self, node: ast.BoolOp, name: str, statements: list[ast.stmt]) -> None:
+        """Statements that run unless `name` decides an `and` or `or` already."""
+        undecided: ast.expr = tree.name(name, node)
+        if isinstance(node.op, ast.Or):
+            undecided = ast.copy_location(ast.UnaryOp(ast.Not(), undecided), node)
+        self.before.append(ast.copy_location(ast.If(undecided, statements, []), node))
 
     def _ifexp(self, node: ast.IfExp, width: int, home: Block) -> ast.expr:
+        """A choice of which a branch costs something becomes a statement, whose branches count."""
         known = self.types.truth(node.test)
         if known is not None:
             return self.value(node.body if known else node.orelse, width)
         test = self.condition(node.test)
         self.slots(node, 1)  # the move of one of them
-        body, orelse = self.conditional(node.body, width), self.conditional(node.orelse, width)
-        return tree.replaced(node, test=test, body=body, orelse=orelse)
+        name, branches, costs = self.names.fresh("v"), [], False
+        for part in (node.body, node.orelse):
+            block = Block(self.block)
+            with self.aside(block) as before:
+                result = self.value(part, width)
+                costs |= bool(block.events or before) or result is not part
+                before.append(tree.assign(name, result, part))
+            branches.append(self.counted(block, before, part))
+        if not costs:
+            return tree.replaced(node, test=test)
+        self.before.append(ast.copy_location(ast.If(test, *branches), node))
+        return tree.name(name, node)
 
-    def conditional(self, node: ast.expr, width: int, extra_slots: int = 0) -> ast.expr:
-        """An expression that may not run: it gets a meter of its own if it costs anything."""
-        outer, self.block = self.block, Block(self.block)
-        measured = len(self.kept)
-        result = self.value(node, width)
-        self.slots(node, extra_slots)
-        branch, self.block = self.block, outer
-        # Operands of what did not run measure as nothing.
-        self.before += [tree.assign(name, tree.number(0, node), node) for name in self.kept[measured:]]
-        if not branch.events or not isinstance(self.types.of(node), Int):
-            return result
-        return self.names.counted(self.functions.meters.new(branch.events), result)
+    def counted(self, block: Block, statements: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
+        """Statements of a block, with its meter in front unless it costs nothing."""
+        if not block.events:
+            return statements
+        meter = self.functions.meters.new(block.events)
+        return [self.tick(meter, tree.number(1, at), at), *statements]
 
     def condition(self, node: ast.expr) -> ast.expr:
         """What a branch tests: an operation fuses with its branch, everything else is compared with zero."""
@@ -262,18 +303,17 @@ class Expressions:
             return result
         if isinstance(node, ast.BoolOp):
             first, *others = node.values
-            return tree.replaced(node, values=[self.condition(first), *map(self.conditional_test, others)])
+            name = self.keep(self.condition(first))
+            for other in others:
+                block = Block(self.block)
+                with self.aside(block) as before:
+                    before.append(tree.assign(name, self.condition(other), other))
+                self.choose(node, name, self.counted(block, before, other))
+            return tree.name(name, node)
         result = self.value(node)
         if not isinstance(node, ast.BinOp):
             self.slots(node, 1)
         return result
-
-    def conditional_test(self, node: ast.expr) -> ast.expr:
-        """A later operand of `and` or `or` in a condition, with a meter of its own."""
-        outer, self.block = self.block, Block(self.block)
-        result = self.condition(node)
-        branch, self.block = self.block, outer
-        return self.names.counted(self.functions.meters.new(branch.events), result) if branch.events else result
 
     def fused_with_zero(self, node: ast.Compare) -> ast.expr | None:
         """The operation of `x & y == 0` and the like, which sets the flags that the branch needs."""
@@ -339,7 +379,7 @@ class Expressions:
             self.moves(node, [node.left, node.right], home)
         if cost.routine is None:
             return tree.replaced(node, left=left, right=right)
-        left, right = self.measured(node, cost.routine, left, right)
+        left, right = self.measured(node, cost.routine, [left, right])
         return tree.replaced(node, left=left, right=right)
 
     def moves(self, node: ast.expr, operands: list[ast.expr], home: Block) -> None:
@@ -348,16 +388,15 @@ class Expressions:
             if isinstance(operand, ast.Name) or is_fixed(self.types.of(operand)):
                 self.slots(node, 1, home)
 
-    def measured(
-        self, node: ast.expr, routine: Routine, left: ast.expr, right: ast.expr
-    ) -> tuple[ast.expr, ast.expr]:
-        """Both operands, kept in variables that a statement behind this one measures."""
+    def measured(self, node: ast.expr, routine: Routine, operands: list[ast.expr]) -> list[ast.expr]:
+        """Both operands, kept in variables, from which the data-dependent part is measured."""
         place = Place(self.filename, node.lineno)
         meter = self.functions.meters.new({place: {routine.variable: 1}}, variable=True)
-        (left, a), (right, b) = self.names.kept(left, "v"), self.names.kept(right, "v")
-        self.kept += [a, b]
-        self.after.append(self.names.measure(meter, routine, a, b, node))
-        return left, right
+        a, b = (self.keep(operand) for operand in operands)
+        self.measures = True
+        amount = self.tick(meter, self.names.measure(routine, a, b, node), node)
+        self.before.append(ast.copy_location(ast.If(tree.name(MEASURES, node), [amount], []), node))
+        return [tree.name(a, node), tree.name(b, node)]
 
     # elements
 
@@ -435,7 +474,7 @@ class Expressions:
         if known is not None:
             self.count(node, Counter.STATED, known)
         else:
-            self.after.append(self.amount(node, Counter.STATED, number))
+            self.before.append(self.amount(node, Counter.STATED, number))
 
     def method(self, node: ast.Call, home: Block) -> ast.expr:
         """`view.window`, `symbol.array`, `.load` and `.store`."""
@@ -465,17 +504,18 @@ class Expressions:
 
     def arithmetic(self, node: ast.Call, name: str, home: Block) -> ast.expr:
         """`add(int32, a, b)` and the other operators with C's meaning."""
-        kinds = [self.types.of(argument) for argument in node.args]
-        kind = kinds[0].value if isinstance(kinds[0], Known) else None
-        width = 64 if isinstance(kind, IntegerType) and kind.bits == 64 else 32
+        kind = kind_argument([self.types.of(argument) for argument in node.args])
+        if kind is None:
+            return node
+        width = 64 if kind.bits == 64 else 32
         operands = [self.operand(argument, width) for argument in node.args[1:]]
-        cost = arithmetic_cost(name, kinds)
+        cost = arithmetic_cost(name, kind, [self.types.integer(argument) for argument in node.args[1:]])
         self.add(node, cost, home)
         if cost.calls:
             self.is_leaf = False
             self.moves(node, node.args[1:], home)
         if cost.routine is not None:
-            operands = list(self.measured(node, cost.routine, operands[0], operands[1]))
+            operands = self.measured(node, cost.routine, operands)
         return tree.replaced(node, args=[node.args[0], *operands])
 
     def dma(self, node: ast.Call, transfers: Counter, nbytes: Counter) -> ast.expr:
@@ -489,8 +529,8 @@ class Expressions:
         else:
             first = self.is_new(f"size {transfers} {self.names.key(size, self.types)}", self.block)
             self.slots(node, ENCODE_SIZE_SLOTS if first else ENCODE_AGAIN_SLOTS)
-            arguments[3], name = self.names.kept(arguments[3], "s")
-            self.after.append(self.amount(node, nbytes, tree.name(name, node)))
+            arguments[3] = tree.name(self.keep(arguments[3]), node)
+            self.before.append(self.amount(node, nbytes, arguments[3]))
         self.names.wrote({ANYTHING})
         self.writes.add(ANYTHING)
         return tree.replaced(node, args=arguments)

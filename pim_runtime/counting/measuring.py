@@ -9,7 +9,7 @@ import ast
 import copy
 
 from . import tree
-from .names import MEASURES, PREFIX
+from .names import MEASURES
 
 __all__ = ["both_ways"]
 
@@ -38,11 +38,7 @@ class _Measuring(ast.NodeTransformer):
 
 
 class _Plain(ast.NodeTransformer):
-    """Never measures, and keeps no operands for it."""
+    """Never measures."""
 
     def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802
         return None if _is_measuring(node) else self.generic_visit(node)
-
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.AST:  # noqa: N802
-        kept_for_measuring = node.target.id.startswith(f"{PREFIX}v")
-        return self.visit(node.value) if kept_for_measuring else self.generic_visit(node)

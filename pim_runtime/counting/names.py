@@ -18,10 +18,11 @@ from .operations import Routine
 from .types import BUILTINS, Types, is_fixed
 from .values import Known, Value, ViewOf
 
-__all__ = ["ANYTHING", "METERS", "PREFIX", "RUN_TIME", "Names", "kind_of"]
+__all__ = ["ANYTHING", "METERS", "PREFIX", "RUN_TIME", "Names", "has_effects", "kind_of"]
 
 PREFIX = "_pim_"
 METERS, MEASURES = f"{PREFIX}m", f"{PREFIX}x"  # a tasklet's meters, and whether this DPU measures
+PLACEHOLDER = f"{PREFIX}leave"
 ADD = f"{PREFIX}add"
 MEASURED_BY = {
     Routine.MUL16: f"{PREFIX}mul16_long",
@@ -46,7 +47,6 @@ class Names:
 
     def __init__(self) -> None:
         self.meters: list[int] = []
-        self.measures = False
         self._versions: Tally[str] = Tally()
         self._fresh = 0
 
@@ -57,36 +57,31 @@ class Names:
         self._fresh += 1
         return f"{PREFIX}{purpose}{self._fresh}"
 
-    def meter(self, meter: int) -> str:
-        """The variable that collects a meter inside the function."""
+    def add_to(self, meter: int, amount: ast.expr, at: ast.AST) -> ast.stmt:
+        """Add to a meter of the tasklet, in memory."""
+        return tree.statement(tree.call(ADD, [tree.name(METERS, at), tree.number(meter, at), amount], at))
+
+    def collect(self, meter: int, amount: ast.expr, at: ast.AST) -> ast.stmt:
+        """Add to a meter inside a loop: in a variable, which `collected` brings to memory."""
         if meter not in self.meters:
             self.meters.append(meter)
-        return f"{PREFIX}n{meter}"
+        return tree.add_to(_variable(meter), amount, at)
 
-    def add_to(self, meter: int, amount: ast.expr, at: ast.AST) -> ast.stmt:
-        """meter += amount"""
-        return tree.add_to(self.meter(meter), amount, at)
+    def leave(self, at: ast.AST) -> ast.stmt:
+        """Where a loop may be left, or a phase end: a placeholder, since the loop's meters are known at its end."""
+        return tree.assign(PLACEHOLDER, tree.number(0, at), at)
 
-    def counted(self, meter: int, value: ast.expr) -> ast.expr:
-        """`value`, and one more on the meter: (meter := meter + 1) and value; the meter is never 0 there."""
-        name = self.meter(meter)
-        more = ast.BinOp(tree.name(name, value), ast.Add(), tree.number(1, value))
-        target = ast.copy_location(ast.Name(name, ast.Store()), value)
-        step = ast.copy_location(ast.NamedExpr(target, ast.copy_location(more, value)), value)
-        return ast.copy_location(ast.BoolOp(ast.And(), [step, value]), value)
+    def collected(self, loop: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
+        """An outermost loop between the start of its variables and their way to memory."""
+        meters, self.meters = self.meters, []
+        start = [tree.assign(_variable(meter), tree.number(0, at), at) for meter in meters]
+        body = _Placeholders(meters).visit(ast.Module(loop, [])).body
+        end = [self.add_to(meter, tree.name(_variable(meter), at), at) for meter in meters]
+        return [*start, *body, *end]
 
-    def kept(self, value: ast.expr, purpose: str) -> tuple[ast.expr, str]:
-        """An operand whose value is used again: the expression, and the name under which it is kept."""
-        name = self.fresh(purpose)
-        target = ast.copy_location(ast.Name(name, ast.Store()), value)
-        return ast.copy_location(ast.NamedExpr(target, value), value), name
-
-    def measure(self, meter: int, routine: Routine, a: str, b: str, at: ast.AST) -> ast.stmt:
-        """Where this DPU measures: add what depends on the operands."""
-        self.measures = True
-        amount = tree.call(MEASURED_BY[routine], [tree.name(a, at), tree.name(b, at)], at)
-        statement = ast.If(tree.name(MEASURES, at), [self.add_to(meter, amount, at)], [])
-        return ast.copy_location(statement, at)
+    def measure(self, routine: Routine, a: str, b: str, at: ast.AST) -> ast.expr:
+        """What depends on the operands of a routine."""
+        return tree.call(MEASURED_BY[routine], [tree.name(a, at), tree.name(b, at)], at)
 
     def call(self, function: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
         """A call of a counted function, which gets the meters first."""
@@ -118,7 +113,7 @@ class Names:
 
     def key(self, node: ast.expr, types: Types) -> str | None:
         """What stands for the value of an expression; None when it does more than compute a value."""
-        if is_fixed(types.of(node)):
+        if is_fixed(types.of(node)) and not has_effects(node, types):
             return ast.dump(node)
         if isinstance(node, ast.Name):
             return f"{node.id}@{self._versions[node.id]}"
@@ -157,6 +152,11 @@ def kind_of(target: Value) -> str:
     return kind.name if isinstance(kind, IntegerType) else ANYTHING
 
 
+def has_effects(node: ast.expr, types: Types) -> bool:
+    """Whether an expression does more than compute a value."""
+    return any(isinstance(part, ast.Call) and _pure_operands(part, types) is None for part in ast.walk(node))
+
+
 def _pure_operands(node: ast.Call, types: Types) -> list[ast.expr] | None:
     """Of a call that only computes: casts, arithmetic, builtins, windows and views of symbols."""
     if isinstance(node.func, ast.Attribute):
@@ -178,3 +178,21 @@ def _loaded_kind(node: ast.AST, types: Types) -> str | None:
         owner = types.of(node.func.value)
         return owner.value.kind.name if isinstance(owner, Known) and isinstance(owner.value, WramSymbol) else None
     return None
+
+
+def _variable(meter: int) -> str:
+    return f"{PREFIX}n{meter}"
+
+
+class _Placeholders(ast.NodeTransformer):
+    """Replaces the placeholders of Names.leave: the variables go to memory, and start anew."""
+
+    def __init__(self, meters: list[int]) -> None:
+        self.meters = meters
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:  # noqa: N802 - the name that ast looks for
+        target = node.targets[0]
+        if not isinstance(target, ast.Name) or target.id != PLACEHOLDER:
+            return node
+        lines = [f"{ADD}({METERS}, {m}, {_variable(m)})\n{_variable(m)} = 0" for m in self.meters]
+        return tree.parse("\n".join(lines), node)

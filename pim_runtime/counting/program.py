@@ -172,22 +172,16 @@ class Program:
 
     def _made(self, name: str, source: Source, statements: Statements, body: list[ast.stmt]) -> FunctionType:
         """The Python function of a counted body, at the lines of its source."""
-        collected = [f"{PREFIX}n{meter}" for meter in statements.names.meters]
-        measures = [f"{MEASURES} = {PREFIX}measures({METERS})"] * statements.names.measures
-        prologue = tree.parse("\n".join([*measures, *(f"{counter} = 0" for counter in collected)]), source.tree)
         is_kernel = name == source.function.__name__
-        if is_kernel:
-            prologue = [*tree.parse(f"{METERS} = {source.parameters[0]}.meters", source.tree), *prologue]
+        prologue = [f"{METERS} = {source.parameters[0]}.meters"] * is_kernel
+        prologue += [f"{MEASURES} = {PREFIX}measures({METERS})"] * statements.measures
         arguments = [] if is_kernel else [ast.arg(METERS)]
-        end = [] if isinstance(body[-1], ast.Return) else statements.flush(source.tree.body[-1])
-        body = [*prologue, *body, *end]
-        flushed = _Flush(statements.names.meters).visit(ast.Module(body, [])).body
         definition = tree.replaced(
             source.tree,
             name=name,
             decorator_list=[],
             returns=None,
-            body=flushed,
+            body=[*tree.parse("\n".join(prologue), source.tree), *body],
             args=tree.replaced(
                 source.tree.args,
                 args=[*arguments, *(ast.arg(argument.arg) for argument in source.tree.args.args)],
@@ -226,24 +220,6 @@ class Program:
         return self._types[key]
 
 
-class _Flush(ast.NodeTransformer):
-    """Replaces the placeholders of Statements.flush, now that all meters of the function are known."""
-
-    def __init__(self, meters: list[int]) -> None:
-        self.meters = meters
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:  # noqa: N802 - the name that ast looks for
-        target = node.targets[0]
-        if not isinstance(target, ast.Name) or not target.id.startswith(f"{PREFIX}flush"):
-            return node
-        lines = []
-        for meter in self.meters:
-            lines.append(f"{PREFIX}add({METERS}, {meter}, {PREFIX}n{meter})")
-            if target.id.endswith("reset"):
-                lines.append(f"{PREFIX}n{meter} = 0")
-        return tree.parse("\n".join(lines), node)
-
-
 def _told_apart(function: DpuFunction, arguments: tuple[Value, ...]) -> tuple[Value, ...]:
     """Types of arguments, as far as they make another function; another translation unit sees no constants."""
     return tuple(_argument(value, function.linkage == "extern") for value in arguments)
@@ -256,7 +232,7 @@ def _argument(value: Value, hidden: bool) -> Value:
         return value
     if value.constant is not None:
         return INT if hidden else value
-    needed = next(step for step in STEPS_OF_BITS if value.needed_bits <= step)
+    needed = next((step for step in STEPS_OF_BITS if value.needed_bits <= step), 64)
     return Int(value.bits, needed, value.signed, clean=value.clean)
 
 

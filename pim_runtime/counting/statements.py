@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from .. import device
 from ..counters import Counter
+from ..device.library import DpuFunction
 from . import tree
 from .device_calls import CLOCK_READERS
 from .expressions import Counting, Expressions, Functions, Loop
@@ -65,25 +66,18 @@ class Statements(Expressions):
         """Whether a block begins with `stated(t, slots)`, behind a docstring."""
         first = next((s for s in statements if not _is_text(s)), None)
         call = first.value if isinstance(first, ast.Expr) else None
-        called = self.types.of(call.func) if isinstance(call, ast.Call) else None
-        return isinstance(called, Known) and called.value is device.stated
-
-    def counted(self, block: Block, statements: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
-        """Statements of a block, with its meter in front unless it costs nothing."""
-        if not block.events:
-            return statements
-        meter = self.functions.meters.new(block.events)
-        return [self.names.add_to(meter, tree.number(1, at), at), *statements]
+        return isinstance(call, ast.Call) and _called(call, self.types) is device.stated
 
     def statement(self, node: ast.stmt) -> list[ast.stmt]:
         """Count one statement; gives what to run instead."""
-        outer, self.before, self.after = (self.before, self.after), [], []
+        outer, self.before = (self.before, self.in_order), []
+        self.in_order = _has_inner_effects(node, self.types)
         method = getattr(self, f"_{type(node).__name__.lower()}_statement", None)
         statements = method(node) if method else [node]
+        statements = [*self.before, *statements]
         if self.reads_clock_here(node):
-            statements = [*self.flush(node, reset=True), *statements]
-        statements = [*self.before, *statements, *self.after]
-        self.before, self.after = outer
+            statements = [*self.leave(node), *statements]
+        self.before, self.in_order = outer
         return statements
 
     def reads_clock_here(self, node: ast.stmt) -> bool:
@@ -91,15 +85,14 @@ class Statements(Expressions):
         if isinstance(node, ast.For | ast.While | ast.If):
             return False
         for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
-            called = self.types.of(call.func)
-            function = called.value if isinstance(called, Known) else None
+            function = _called(call, self.types)
             if function in CLOCK_READERS or self.functions.reads_clock(function):
                 return True
         return False
 
-    def flush(self, at: ast.AST, *, reset: bool = False) -> list[ast.stmt]:
-        """A placeholder: the meters of a function are known at its end (program.finished)."""
-        return [tree.assign(f"{PREFIX}{'flush_and_reset' if reset else 'flush'}", tree.number(0, at), at)]
+    def leave(self, at: ast.AST) -> list[ast.stmt]:
+        """Bring what a loop has counted so far to memory."""
+        return [self.names.leave(at)] if self.loops else []
 
     # simple statements
 
@@ -110,7 +103,7 @@ class Statements(Expressions):
             assert node.value.value is not None
             waits = tree.replaced(node.value, value=self.value(node.value.value))
             self.names.wrote({"*"})
-            return [*self.flush(node, reset=True), tree.replaced(node, value=waits)]
+            return [*self.leave(node), tree.replaced(node, value=waits)]
         return [tree.replaced(node, value=self.value(node.value))]
 
     def _assign_statement(self, node: ast.Assign) -> list[ast.stmt]:
@@ -167,11 +160,10 @@ class Statements(Expressions):
 
     def _return_statement(self, node: ast.Return) -> list[ast.stmt]:
         if node.value is None:
-            return [*self.flush(node), node]
+            return [*self.leave(node), node]
         value = self.value(node.value, 64 if self.types.integer(node.value).bits == 64 else 32)
         name = self.names.fresh("r")
-        kept = [tree.assign(name, value, node), *self.after, *self.flush(node)]
-        self.after = []
+        kept = [tree.assign(name, value, node), *self.leave(node)]
         return [*kept, tree.replaced(node, value=tree.name(name, node))]
 
     # branches
@@ -181,11 +173,6 @@ class Statements(Expressions):
         if known is not None:
             return self.body(node.body if known else node.orelse) or [ast.copy_location(ast.Pass(), node)]
         test = self.condition(node.test)
-        before: list[ast.stmt] = []
-        if self.after:  # what the test measures comes before the branches
-            name = self.names.fresh("t")
-            before = [tree.assign(name, test, node), *self.after]
-            test, self.after = tree.name(name, node), []
         branches = []
         for statements in (node.body, node.orelse):
             block = Block(self.block)
@@ -197,7 +184,7 @@ class Statements(Expressions):
             out = self.block_of(statements, block)
             branches.append(self.counted(block, out, node))
         self.forget(node)
-        return [*before, tree.replaced(node, test=test, body=branches[0], orelse=branches[1])]
+        return [tree.replaced(node, test=test, body=branches[0], orelse=branches[1])]
 
     def forget(self, node: ast.stmt) -> None:
         """After a branch or loop, what it assigns or stores has an unknown version."""
@@ -214,17 +201,24 @@ class Statements(Expressions):
         loop = self.loop(None, node)
         self.forget(node)
         body, test_block = Block(self.block), Block(self.block)
-        outer, self.block = self.block, test_block
         self.loops.append(loop)
-        test, measured, self.after = self.condition(node.test), self.after, []
-        self.block = outer
+        with self.aside(test_block) as before:
+            test = self.condition(node.test)
         body.absorb(test_block.events)  # a loop is tested in front of it and behind every iteration
         self.block.absorb(test_block.events)
         statements = self.block_of(node.body, body)
+        statements = self.counted(body, statements, node)
         self.loops.pop()
         self.forget(node)
-        statements = [*measured, *self.counted(body, statements, node)]
-        return [*loop.prelude, tree.replaced(node, test=test, body=statements, orelse=[*measured, *node.orelse])]
+        if before:  # the test takes statements: they come first in the loop
+            stop = ast.If(ast.UnaryOp(ast.Not(), test), [ast.Break()], [])
+            statements = [*before, *tree.placed([stop], node), *statements]
+            test = tree.number(1, node)
+        return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements)], node)
+
+    def done(self, statements: list[ast.stmt], node: ast.stmt) -> list[ast.stmt]:
+        """A finished loop; around the outermost one, the variables of its meters."""
+        return statements if self.loops else self.names.collected(statements, node)
 
     def loop(self, variable: str | None, node: ast.For | ast.While) -> Loop:
         """A loop, by what its body changes."""
@@ -235,8 +229,7 @@ class Statements(Expressions):
     def _for_statement(self, node: ast.For) -> list[ast.stmt]:
         assert isinstance(node.iter, ast.Call) and isinstance(node.target, ast.Name)
         arguments = [self.value(argument) for argument in node.iter.args]
-        iterations, before = self.types.of(node.iter), self.after
-        self.after = []
+        iterations = self.types.of(node.iter)
         loop = self.loop(node.target.id, node)
         self.forget(node)
         self.names.changed({node.target.id})
@@ -248,25 +241,24 @@ class Statements(Expressions):
         if self.counting == "automatic" and not self.is_stated(node.body):
             body.add(Place(self.filename, node.lineno), Counter.SLOTS, closing)
         statements = self.block_of(node.body, body)
+        leaves = any(_may_leave_loop(statement) for statement in node.body)
+        if leaves:
+            statements = self.counted(body, statements, node)
         self.loops.pop()
         self.forget(node)
         self.names.changed({node.target.id})
         name = self.names.fresh("i")
         made = tree.assign(name, tree.replaced(node.iter, args=arguments), node)
-        head = [*loop.prelude, *before, made]
+        head = [*loop.prelude, made]
         count = iterations.count if isinstance(iterations, RangeOf) else None
-        if not body.events:
-            pass
-        elif any(_may_leave_loop(statement) for statement in node.body):
-            statements = self.counted(body, statements, node)
-        elif count is not None:
+        if count is not None and not leaves:
             self.block.absorb(body.events, count)
-        else:
+        elif body.events and not leaves:
             meter = self.functions.meters.new(body.events)
             length = tree.call("len", [tree.name(name, node)], node)
-            head.append(self.names.add_to(meter, length, node))
+            head.append(self.tick(meter, length, node))
         replaced = tree.replaced(node, iter=tree.name(name, node), body=statements or node.body)
-        return [*head, *both_ways(replaced)]
+        return self.done([*head, *both_ways(replaced)], node)
 
     def pointers(self, node: ast.For, iterations: object) -> int | None:
         """How many pointers the loop steps, if the compiler steps pointers: None for a loop by index.
@@ -290,6 +282,21 @@ class Statements(Expressions):
         if len(uses) > sum(use in ast.walk(element.slice) for element in at_index for use in uses):
             return None
         return len({ast.dump(element.value) for element in at_index})
+
+
+def _has_inner_effects(node: ast.stmt, types: Types) -> bool:
+    """Whether a simple statement calls a helper in the middle of an expression: what it reads must keep its order."""
+    if isinstance(node, ast.For | ast.While):
+        return False
+    whole = node.test if isinstance(node, ast.If) else getattr(node, "value", None)
+    inner = [part for part in ast.walk(whole) if part is not whole] if whole is not None else []
+    calls = [part for part in inner if isinstance(part, ast.Call)]
+    return any(isinstance(_called(call, types), DpuFunction) for call in calls)
+
+
+def _called(node: ast.Call, types: Types) -> object:
+    called = types.of(node.func)
+    return called.value if isinstance(called, Known) else None
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -6,7 +6,7 @@ import ast
 import copy
 from typing import Any, TypeVar
 
-__all__ = ["add_to", "assign", "call", "name", "number", "parse", "replaced"]
+__all__ = ["add_to", "assign", "call", "name", "number", "parse", "placed", "replaced", "statement"]
 
 Node = TypeVar("Node", bound=ast.AST)
 
@@ -34,6 +34,11 @@ def call(function: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
     return ast.copy_location(ast.Call(name(function, at), arguments, []), at)
 
 
+def statement(value: ast.expr) -> ast.stmt:
+    """An expression as a statement."""
+    return ast.copy_location(ast.Expr(value), value)
+
+
 def assign(identifier: str, value: ast.expr, at: ast.AST) -> ast.stmt:
     """identifier = value"""
     target = ast.copy_location(ast.Name(identifier, ast.Store()), at)
@@ -48,9 +53,12 @@ def add_to(identifier: str, value: ast.expr, at: ast.AST) -> ast.stmt:
 
 def parse(text: str, at: ast.AST) -> list[ast.stmt]:
     """Statements from text, all at one line."""
-    statements = ast.parse(text).body
+    return placed(ast.parse(text).body, at)
+
+
+def placed(statements: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
+    """The same statements, moved to one line."""
     for statement in statements:
         for node in ast.walk(statement):
-            if hasattr(node, "lineno"):
-                ast.copy_location(node, at)
+            ast.copy_location(node, at)
     return statements

@@ -6,18 +6,23 @@ the same run can be priced again under another profile.
 
 from __future__ import annotations
 
+from .clock import Clock
 from .cost import Cost
+from .energy import EnergyRange, dpu_energy
 from .kernel import dpu_kernel_cycles
 from .launch import launch_costs
 from .transfer import TransferMode, transfer_costs
 from .work import LaunchWork, TransferWork, Work, price
 
 __all__ = [
+    "Clock",
     "Cost",
+    "EnergyRange",
     "LaunchWork",
     "TransferMode",
     "TransferWork",
     "Work",
+    "dpu_energy",
     "dpu_kernel_cycles",
     "launch_costs",
     "price",

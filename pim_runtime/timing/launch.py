@@ -11,21 +11,23 @@ import numpy as np
 
 from ..counters import LaunchCounters
 from ..hardware import TICKS_PER_CYCLE, Hardware
+from .clock import Clock, ticks_by
 from .cost import PS_PER_US, Cost, exact_us, rounded
-from .kernel import kernel_ticks
 
 __all__ = ["launch_costs"]
 
 
-def launch_costs(counters: LaunchCounters, *, nr_ranks: int, hardware: Hardware) -> tuple[Cost, ...]:
+def launch_costs(
+    counters: LaunchCounters, *, nr_ranks: int, hardware: Hardware, clock: Clock = "closed"
+) -> tuple[Cost, ...]:
     """The parts "launch", "compute", "dma" and "barrier", in this order; a part may be zero.
 
     The last three are those of the slowest DPU, because the launch ends when it ends.
-    Raises ValueError for tasklets that the hardware does not have, and for fewer than one rank.
+    Raises ValueError for tasklets that the hardware does not have, for fewer than one rank, and for an unknown clock.
     """
     if nr_ranks < 1:
         raise ValueError(f"launch on {nr_ranks} ranks: a launch needs at least one. Pass nr_ranks >= 1.")
-    ticks = kernel_ticks(counters, hardware)
+    ticks = ticks_by(clock, counters, hardware)
     # The order of the DPUs must not show, so equally slow ones are told apart by their parts, not their index.
     slowest = np.lexsort((ticks.barrier, ticks.compute, ticks.total))[-1]
     launch = hardware.launch

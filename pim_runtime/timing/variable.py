@@ -6,7 +6,6 @@ are taken to need as much per operation, phase by phase; without any sample, wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -17,12 +16,12 @@ from ..hardware import Hardware
 
 __all__ = ["completed_patterns"]
 
-SCALE_BITS = 20  # of the means: counts below 2^43 / 47 stay exact in 64 bits
-
 
 def completed_patterns(counters: LaunchCounters, hardware: Hardware) -> NDArray[np.int64]:
-    """The patterns of a launch with every data-dependent counter filled in; the array of the counters itself if all
-    were counted."""
+    """The patterns of a launch with every data-dependent counter filled in, each rounded half up to a whole number.
+
+    The array of the counters itself if all were counted.
+    """
     if counters.measured.all():
         return counters.patterns
     patterns, unknown = counters.patterns.copy(), ~counters.measured
@@ -31,16 +30,25 @@ def completed_patterns(counters: LaunchCounters, hardware: Hardware) -> NDArray[
         done = patterns[..., list(operations)].sum(axis=3)
         done_in_sample = np.tensordot(weight, done.sum(axis=2), axes=1)
         part_in_sample = np.tensordot(weight, patterns[..., part].sum(axis=2), axes=1)
-        ratios = _ratios(part_in_sample, done_in_sample, _assumed(part, hardware))
-        patterns[unknown, ..., part] = (done[unknown] * ratios[:, None]) >> SCALE_BITS
+        for phase, mean in enumerate(_means(part_in_sample, done_in_sample, _assumed(part, hardware))):
+            patterns[unknown, phase, :, part] = _times(done[unknown, phase], mean)
     return patterns
 
 
-def _ratios(parts: Sequence[int], operations: Sequence[int], assumed: Fraction) -> NDArray[np.int64]:
-    """Part per operation of each phase as a fixed-point number: of the phase, else of the launch, else assumed."""
-    of_launch = Fraction(int(sum(parts)), int(sum(operations))) if sum(operations) else assumed
-    exact = [Fraction(int(p), int(n)) if n else of_launch for p, n in zip(parts, operations, strict=True)]
-    return np.array([int(ratio * (1 << SCALE_BITS)) for ratio in exact], np.int64)
+def _means(parts: NDArray[np.int64], operations: NDArray[np.int64], assumed: Fraction) -> list[Fraction]:
+    """Part per operation of each phase in the sample: of the phase, else of the launch, else what is assumed."""
+    of_launch = Fraction(int(parts.sum()), int(operations.sum())) if operations.any() else assumed
+    return [
+        Fraction(part, done) if done else of_launch
+        for part, done in zip(parts.tolist(), operations.tolist(), strict=True)
+    ]
+
+
+def _times(operations: NDArray[np.int64], mean: Fraction) -> NDArray[np.int64]:
+    """In integers of any size: the sums over a large sample make denominators that 64 bits do not hold."""
+    doubled = operations.astype(object) * (2 * mean.numerator)
+    whole: NDArray[np.int64] = ((doubled + mean.denominator) // (2 * mean.denominator)).astype(np.int64)
+    return whole
 
 
 def _assumed(part: Counter, hardware: Hardware) -> Fraction:

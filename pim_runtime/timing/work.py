@@ -8,6 +8,7 @@ from typing import TypeAlias
 from ..counters import LaunchCounters
 from ..hardware import Hardware
 from ..lines import LineProfile
+from .clock import Clock
 from .cost import Cost
 from .launch import launch_costs
 from .transfer import TransferMode, transfer_costs
@@ -38,8 +39,11 @@ Work: TypeAlias = TransferWork | LaunchWork | None
 """None: a command whose time is not modelled."""
 
 
-def price(work: Work, hardware: Hardware) -> tuple[Cost, ...]:
-    """Cost parts of a command on a machine; of a launch, those of the slowest program. Pure."""
+def price(work: Work, hardware: Hardware, clock: Clock = "closed") -> tuple[Cost, ...]:
+    """Cost parts of a command on a machine; of a launch, those of the slowest program. Pure.
+
+    clock: the form of kernel time.
+    """
     if work is None:
         return ()
     if isinstance(work, TransferWork):
@@ -50,5 +54,7 @@ def price(work: Work, hardware: Hardware) -> tuple[Cost, ...]:
             bytes_per_dpu=work.bytes_per_dpu,
             hardware=hardware,
         )
-    costs = [launch_costs(counters, nr_ranks=work.nr_ranks, hardware=hardware) for counters in work.counters]
+    costs = [
+        launch_costs(counters, nr_ranks=work.nr_ranks, hardware=hardware, clock=clock) for counters in work.counters
+    ]
     return max(costs, key=lambda parts: sum(cost.duration_ps for cost in parts))

@@ -86,7 +86,9 @@ def test_without_arguments_the_sample_is_run_and_checked_in_full(report):
 def test_every_number_says_where_it_comes_from(report):
     _, content, text = report(*SMALL)
     for part in content["sections"]:
-        assert all(value["origin"] in ("exact", "measured here") for value in part["values"])
+        modelled = part["title"] == "Time on hardware"
+        allowed = ("modelled",) if modelled else ("exact", "measured here")
+        assert all(value["origin"] in allowed for value in part["values"])
     assert {value["origin"] for value in section(content, "Workload")["values"]} == {"exact"}
     emulation = section(content, "Emulation")["values"]
     measured = {value["name"] for value in emulation if value["origin"] == "measured here"}
@@ -98,6 +100,31 @@ def test_every_number_says_where_it_comes_from(report):
     assert "upmem-v1a" in section(content, "Time on hardware")["notes"][0]
     for origin in ("exact", "modelled", "measured here"):
         assert origin in text
+
+
+def test_energy_is_the_power_of_the_allocated_ranks_over_a_step(report):
+    _, content, _ = report(*SMALL)
+    (energy,) = section(content, "Time on hardware")["values"]
+    (table,) = section(content, "Time on hardware")["tables"]
+    step_us = next(row[1] for row in table["rows"] if row[0] == "step")
+    lower, upper = map(float, energy["value"].split(" to "))
+    assert (lower, upper) == pytest.approx((64 * 0.15 * step_us / 1000, 64 * 0.18 * step_us / 1000), rel=1e-3)
+    assert (energy["unit"], "20 % off at best" in energy["source"]) == ("mJ", True)
+
+
+def test_another_machine_takes_another_time_for_the_same_answers(report):
+    _, content, text = report(*SMALL)
+    code, other, other_text = report(*SMALL, "--profile", "seed-2023", "--set", "clock_mhz=700")
+    assert code == 0
+    assert values(other, "Workload") == values(content, "Workload")
+    assert "Modelled on profile seed-2023 with pipeline.clock_mhz = 700 MHz." in other_text
+    assert "Modelled on profile upmem-v1a." in text
+    costs = [
+        dict(re.findall(r"(\w+) ([\d.]+)", section(one, "Time on hardware")["tables"][0]["rows"][1][3]))
+        for one in (content, other)
+    ]
+    assert float(costs[0]["compute"]) == pytest.approx(2 * float(costs[1]["compute"]), abs=0.2)
+    assert float(costs[1]["launch"]) == 100  # of seed-2023; the upmem-v1a has 1.9 us per tasklet, too
 
 
 def test_a_step_is_push_run_and_pull(report):
@@ -354,7 +381,7 @@ def test_a_quantisation_error_beyond_its_limit_fails(report, monkeypatch):
         (("--seed", "3"), "--seed 3: only random data have a seed"),
         ((*SMALL, "--local-cpu", "off"), "--local-cpu off: only --table measures this CPU"),
         ((*SMALL, "--norm", "zscore", "--acc", "wrap"), "zscore has no wrapping form"),
-        (("--profile", "upmem-v9"), "no hardware profile 'upmem-v9'. Use one of upmem-v1a"),
+        (("--profile", "upmem-v9"), "no hardware profile 'upmem-v9'. Use one of .*upmem-v1a"),
         ((*SMALL, "--tasklets", "1"), "1 tasklets: attention needs a master and at least one worker, 2 to 24"),
         ((*SMALL, "--tasklets", "25"), "25 tasklets"),
         (("--batch", "0"), "--batch 0: at least 1"),

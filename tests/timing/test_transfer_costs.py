@@ -1,4 +1,4 @@
-"""Time of host transfers: hand-computed lines, published tables, and monotony."""
+"""Time of host transfers by a line: hand-computed, published points, monotony. And what is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pim_runtime.hardware import load_profile
 from pim_runtime.timing import transfer_costs
 
-HARDWARE = load_profile("upmem-v1a")
+HARDWARE = load_profile("seed-2023")  # all its links are lines
 MIB = 1 << 20
 
 
@@ -23,6 +23,17 @@ def parts_ps(mode, nr_dpus, nr_ranks, bytes_per_dpu):
     return tuple(cost.duration_ps for cost in costs)
 
 
+def effective_gb_per_s(profile, mode, nr_dpus, bytes_per_dpu):
+    costs = transfer_costs(
+        mode=mode,
+        nr_dpus=nr_dpus,
+        nr_ranks=-(-nr_dpus // 64),
+        bytes_per_dpu=bytes_per_dpu,
+        hardware=load_profile(profile),
+    )
+    return nr_dpus * bytes_per_dpu * 1000 / sum(cost.duration_ps for cost in costs)
+
+
 def ps(total_bytes, gb_per_s):
     """Picoseconds of `total_bytes` at a decimal number of GB/s, rounded half up."""
     return int(Fraction(total_bytes * 1000) / Fraction(gb_per_s) + Fraction(1, 2))
@@ -31,9 +42,9 @@ def ps(total_bytes, gb_per_s):
 @pytest.mark.parametrize(
     ("mode", "setup_ps", "gb_per_s"),
     [
-        ("push", 21_000_000, "5.3017"),  # 16 + 5 us;      5.043 + 0.2587
-        ("pull", 30_600_000, "2.7176"),  # 25 + 5.6 us;    2.486 + 0.2316
-        ("broadcast", 22_500_000, "14.4"),  # 18 + 4.5 us;    12.271 + 2.129
+        ("push", 100_000_000, "5.3017"),  # 80 + 20 us;     5.043 + 0.2587
+        ("pull", 100_000_000, "2.7176"),  # 80 + 20 us;    2.486 + 0.2316
+        ("broadcast", 100_000_000, "14.4"),  # 80 + 20 us;   12.271 + 2.129
     ],
 )
 def test_one_full_rank(mode, setup_ps, gb_per_s):
@@ -86,20 +97,35 @@ def test_no_bytes_cost_nothing(mode):
 
 
 @pytest.mark.parametrize(
-    ("mode", "nr_dpus", "bytes_per_dpu", "published_ms"),
-    [
-        ("push", 1, MIB, 1.10),
-        ("pull", 1, MIB, 4.30),
-        ("broadcast", 1, MIB, 1.12),
-        ("broadcast", 64, 8 * MIB, 37.4),
-        ("broadcast", 2048, 8 * MIB, 214),
-        ("broadcast", 2048, MIB, 26.8),
-    ],
+    ("mode", "nr_dpus", "gb_per_s"),
+    [("push", 1, 0.33), ("pull", 1, 0.12), ("push", 64, 6.68), ("pull", 64, 4.74), ("broadcast", 64, 16.88)],
 )
-def test_published_transfer_times_are_met_within_one_percent(mode, nr_dpus, bytes_per_dpu, published_ms):
-    """Regressions of hardware runs: github.com/tud-ccc/cnm-cost-model, CppPredictor/src/ScatterGatherCm.cpp."""
-    modelled_ps = sum(parts_ps(mode, nr_dpus, -(-nr_dpus // 64), bytes_per_dpu))
-    assert abs(modelled_ps - published_ms * 1e9) < 0.01 * published_ms * 1e9
+def test_the_bandwidths_of_prim_are_met(mode, nr_dpus, gb_per_s):
+    """Gomez-Luna et al., arXiv 2105.03814, Fig. 10: 32 MB per DPU."""
+    assert effective_gb_per_s("prim-2021", mode, nr_dpus, 32 * MIB) == pytest.approx(gb_per_s, rel=1e-3)
+
+
+# GB/s with 1 to 40 ranks, 8 MiB per DPU, medians of 20 runs: github.com/derf/prim-benchmarks, Microbenchmarks/CPU-DPU.
+DERF_PULLS = """
+    2.96 2.76 3.87 4.1  4.1  4.46 3.74 3.6  4.05 4.6  5.07 4.74 4.98 5.51 6.08 6.52 6.99 7.4  7.72 8.17
+    8.62 8.23 8.24 8.71 7.98 8.04 8.04 7.99 8.49 8.07 7.95 7.84 7.75 7.87 8.06 8.31 8.49 8.8  9.07 9.45
+"""
+
+
+def test_the_measured_pulls_of_derf_are_met_within_ten_percent_on_average():
+    errors = [
+        abs(effective_gb_per_s("derf-2025", "pull", 64 * nr_ranks, 8 * MIB) / float(measured) - 1)
+        for nr_ranks, measured in enumerate(DERF_PULLS.split(), start=1)
+    ]
+    assert len(errors) == 40
+    assert sum(errors) / 40 == pytest.approx(0.0754, abs=5e-4)
+    assert max(errors) == pytest.approx(0.205, abs=5e-3)  # 8 ranks
+
+
+@pytest.mark.parametrize(("mode", "gb_per_s"), [("push", 13.19), ("pull", 7.93), ("broadcast", 78.3)])
+def test_the_whole_derf_machine(mode, gb_per_s):
+    """Both plateaus of its fits; its broadcasts are those of the cnm machine, of which 32 ranks were measured."""
+    assert effective_gb_per_s("derf-2025", mode, 2560, 8 * MIB) == pytest.approx(gb_per_s, rel=0.04)
 
 
 @given(

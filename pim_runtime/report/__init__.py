@@ -1,0 +1,1 @@
+"""What a timeline tells, afterwards: tables, traces and plots. Reads only."""
