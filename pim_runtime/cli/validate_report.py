@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..timing import Clock
 from .output import Cell, Check, Column, Section, Table, Value
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ def points_section(points: Sequence[ComparedPoint]) -> Section:
     return Section(title="Every point", tables=(Table(title="", columns=columns, rows=rows),))
 
 
-def about_section(points: Sequence[ComparedPoint]) -> Section:
-    """How many numbers of which kind, and where they were published."""
+def about_section(points: Sequence[ComparedPoint], clock: Clock) -> Section:
+    """How many numbers of which kind, where they were published, and how kernel time was modelled."""
     distinct = {compared.point.name: compared.point for compared in points}.values()
     kinds = Counter(point.kind for point in distinct)
     sources = Counter(point.source for point in distinct)
@@ -152,6 +153,7 @@ def about_section(points: Sequence[ComparedPoint]) -> Section:
         *(Value(name=f"of them {kind}", value=count, origin="exact") for kind, count in kinds.items()),
     )
     notes = (
+        f"Kernel time: the {clock} form.",
         *(f"Published: {source}, {count} points." for source, count in sources.items()),
         "Error: modelled / published - 1. Mean and worst are of its size, bias is with sign.",
     )
