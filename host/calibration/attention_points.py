@@ -9,7 +9,7 @@ from host.attention.experiment import run_workload
 from host.attention.tables import published_workload
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.hardware import Hardware
-from pim_runtime.timing import price
+from pim_runtime.timing import Clock, price
 
 from .errors import ComparedPoint
 from .points import Point
@@ -25,10 +25,12 @@ def attention_points(
     *,
     options: EngineOptions,
     advance: Callable[[int], None],
+    clock: Clock = "closed",
 ) -> Iterator[ComparedPoint]:
     """Push, run and pull of every point, on each of `machines`; `advance(1)` after each run.
 
-    Runs on the first machine; the others price the same work. Raises what `run_workload` raises.
+    Runs on the first machine; the others price the same work. clock: the form of kernel time.
+    Raises what `run_workload` raises.
     """
     dtypes = dict.fromkeys(point.dtype for point in points)
     for dtype in dtypes:
@@ -48,5 +50,5 @@ def attention_points(
             advance(1)
             step = outcome.timeline.rows[outcome.decode_rows :]
             for hardware in machines:
-                duration_ps = sum(cost.duration_ps for row in step for cost in price(row.work, hardware))
+                duration_ps = sum(cost.duration_ps for row in step for cost in price(row.work, hardware, clock))
                 yield ComparedPoint(point=point, model=hardware.name, modelled=duration_ps / PS_PER_MS)

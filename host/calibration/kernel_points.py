@@ -21,6 +21,7 @@ from dpu_kernels.calibration import (
 from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine
 from pim_runtime.device import IntegerType, uint16, uint32, uint64
 from pim_runtime.symbols import HEAP_NAME
+from pim_runtime.timing import Clock, price
 
 from .errors import ComparedPoint
 from .points import Point
@@ -47,8 +48,13 @@ class KernelRun:
     wrong_elements: int
 
 
-def run_kernel_point(point: Point, counts: Counts, *, machine: Machine, options: EngineOptions) -> KernelRun:
-    """Run a point of kernel "vec", "red" or "scan"; the time is that of its launch. Raises DpuFaultError."""
+def run_kernel_point(
+    point: Point, counts: Counts, *, machine: Machine, options: EngineOptions, clock: Clock = "closed"
+) -> KernelRun:
+    """Run a point of kernel "vec", "red" or "scan"; the time is that of its launch. Raises DpuFaultError.
+
+    clock: the form of kernel time.
+    """
     assert point.nr_tasklets is not None
     kind, nr_blocks, block_elems = _KINDS[point.dtype], point.size("blocks_per_tasklet"), point.size("block_elems")
     tasklet_elems = nr_blocks * block_elems
@@ -70,9 +76,9 @@ def run_kernel_point(point: Point, counts: Counts, *, machine: Machine, options:
         launch = dpus.timeline.rows[-1]
         result = np.zeros((1, expected.size), expected.dtype)
         dpus.copy(result, HEAP_NAME, offset=len(operands) * array_bytes)
-    modelled = launch.duration_ps / PS_PER_MS
+    duration_ps = sum(cost.duration_ps for cost in price(launch.work, machine.hardware, clock))
     return KernelRun(
-        compared=ComparedPoint(point=point, model=counts, modelled=modelled),
+        compared=ComparedPoint(point=point, model=counts, modelled=duration_ps / PS_PER_MS),
         wrong_elements=_different(point.kernel, result[0], expected),
     )
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..engine.protocol import EngineOptions
-from ..hardware import load_profile
-from ..machine import DEFAULT_PROFILE, Machine
+from ..machine import Machine
 from .bench_report import arithmetic_section, mram_section, operands_note, stream_section
+from .machine_options import add_machine_options, chosen_hardware, machine_name
 from .output import Report, Section
 from .progress import progress
 
@@ -72,18 +72,17 @@ PARTS: Mapping[str, Callable[[Machine], Section]] = MappingProxyType(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which benchmarks, and on which machine."""
-    default = "(default: %(default)s)"
     parser.add_argument("suite", choices=("micro",), help="micro: arithmetic, MRAM bandwidth, WRAM STREAM")
     parser.add_argument("--part", nargs="+", action="extend", choices=tuple(PARTS), help="only these (default: all)")
-    parser.add_argument("--profile", default=DEFAULT_PROFILE, help=f"hardware profile {default}")
+    add_machine_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Run the parts that were asked for. Raises PimError, ValueError or OSError for what cannot be run."""
-    machine, chosen = Machine(load_profile(arguments.profile)), arguments.part or tuple(PARTS)
+    machine, chosen = Machine(chosen_hardware(arguments)), arguments.part or tuple(PARTS)
     sections = [section_of(machine) for part, section_of in PARTS.items() if part in chosen]
     notes = (
-        f"Modelled on profile {machine.hardware.name}; instructions are counted from the kernels (dpu_kernels/micro).",
+        f"Modelled on {machine_name(machine.hardware)}; instructions are counted from the kernels (dpu_kernels/micro).",
         operands_note(),
         "float and double are published, too, and are not here: kernels are integer-only.",
         "Error: modelled / published - 1.",

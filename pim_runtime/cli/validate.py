@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from ..engine.protocol import EngineOptions
 from ..hardware import load_profile
 from ..machine import Machine
+from ..timing import Clock
 from .output import Report, Section
 from .progress import progress
 from .validate_report import about_section, attention_section, kernel_section, points_section, transfer_section
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--group", nargs="+", action="extend", choices=GROUPS, help="only these groups of points (default: all)"
     )
+    parser.add_argument(
+        "--clock",
+        choices=get_args(Clock),
+        default="closed",
+        help="form of kernel time: sums, or the slower simulation of events (default: %(default)s)",
+    )
     parser.add_argument("--points", action="store_true", help="also list every point")
 
 
@@ -42,8 +49,11 @@ def run(arguments: argparse.Namespace) -> Report:
 
     groups = arguments.group or GROUPS
     chosen = {group: [point for point in calibration_points() if group_of(point) == group] for group in groups}
-    kernels = _kernels([point for group, points in chosen.items() if group in KERNELS for point in points])
-    transfers, attention = _transfers(chosen.get("transfers", [])), _attention(chosen.get("attention", []))
+    kernels = _kernels(
+        [point for group, points in chosen.items() if group in KERNELS for point in points], arguments.clock
+    )
+    transfers = _transfers(chosen.get("transfers", []))
+    attention = _attention(chosen.get("attention", []), arguments.clock)
     compared = [*(run.compared for run in kernels), *transfers, *attention]
     sections: list[Section] = []
     if kernels:
@@ -54,11 +64,11 @@ def run(arguments: argparse.Namespace) -> Report:
         sections.append(attention_section(attention, ATTENTION_MACHINES))
     if arguments.points:
         sections.append(points_section(compared))
-    sections.append(about_section(compared))
+    sections.append(about_section(compared, arguments.clock))
     return Report(title="The clock beside published numbers", sections=tuple(sections))
 
 
-def _kernels(points: list[Point]) -> list[KernelRun]:
+def _kernels(points: list[Point], clock: Clock) -> list[KernelRun]:
     from host.calibration.kernel_points import COUNTS, run_kernel_point
 
     if not points:
@@ -68,7 +78,7 @@ def _kernels(points: list[Point]) -> list[KernelRun]:
     with progress("kernels", total=len(COUNTS) * len(points)) as advance:
         for counts in COUNTS:
             for point in points:
-                runs.append(run_kernel_point(point, counts, machine=machine, options=options))
+                runs.append(run_kernel_point(point, counts, machine=machine, options=options, clock=clock))
                 advance(1)
     return runs
 
@@ -80,9 +90,9 @@ def _transfers(points: list[Point]) -> list[ComparedPoint]:
     return [compare_transfer(point, hardware[profile_of(point)]) for point in points]
 
 
-def _attention(points: list[Point]) -> list[ComparedPoint]:
+def _attention(points: list[Point], clock: Clock) -> list[ComparedPoint]:
     from host.calibration.attention_points import attention_points
 
     machines = [load_profile(name) for name in ATTENTION_MACHINES]
     with progress("PIM attention", total=len(points)) as advance:
-        return list(attention_points(points, machines, options=EngineOptions(), advance=advance))
+        return list(attention_points(points, machines, options=EngineOptions(), advance=advance, clock=clock))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..timing import Clock
 from .output import Cell, Check, Column, Section, Table, Value
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def kernel_section(runs: Sequence[KernelRun]) -> Section:
         "Published: measured on hardware, one DPU. Modelled: the kernel written in this project's language, run here.",
         "Counts are automatic, by the compiler as for any kernel, or those of the DPU compiler's published listing.",
         "The constants of DMA, pipeline and launch were fitted to these runs with the listing's counts.",
-        "The automatic counts were fitted to nothing.",
+        "The rules of the automatic counts were read from these listings; no number of theirs was fitted to a time.",
+        "The reduction of u64 is listed with 9 slots per element; stated are the 10 that its measured slopes fit.",
     )
     return Section(title="Kernels", tables=(by_kernel, by_type), notes=notes, checks=(equal, *checks))
 
@@ -141,8 +143,8 @@ def points_section(points: Sequence[ComparedPoint]) -> Section:
     return Section(title="Every point", tables=(Table(title="", columns=columns, rows=rows),))
 
 
-def about_section(points: Sequence[ComparedPoint]) -> Section:
-    """How many numbers of which kind, and where they were published."""
+def about_section(points: Sequence[ComparedPoint], clock: Clock) -> Section:
+    """How many numbers of which kind, where they were published, and how kernel time was modelled."""
     distinct = {compared.point.name: compared.point for compared in points}.values()
     kinds = Counter(point.kind for point in distinct)
     sources = Counter(point.source for point in distinct)
@@ -151,6 +153,7 @@ def about_section(points: Sequence[ComparedPoint]) -> Section:
         *(Value(name=f"of them {kind}", value=count, origin="exact") for kind, count in kinds.items()),
     )
     notes = (
+        f"Kernel time: the {clock} form.",
         *(f"Published: {source}, {count} points." for source, count in sources.items()),
         "Error: modelled / published - 1. Mean and worst are of its size, bias is with sign.",
     )

@@ -104,6 +104,17 @@ def test_points_are_listed_all(report):
     assert about == {"points": 6, "of them measured": 4, "of them fit": 1, "of them literature": 1}
 
 
+def test_the_event_form_gives_other_times_of_kernels(report):
+    modelled = []
+    for clock in ("closed", "event"):
+        _, content = report("--group", "scan", "--clock", clock, "--points")
+        modelled.append(column(section(content, "Every point")["tables"][0], "modelled"))
+        assert f"Kernel time: the {clock} form." in section(content, "About these numbers")["notes"]
+    closed, event = modelled
+    assert closed != event
+    assert event == pytest.approx(closed, rel=0.03)
+
+
 def test_an_unknown_group_is_refused(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["validate", "--group", "gemm"])
