@@ -7,7 +7,6 @@ from pim_runtime.device import (
     IntegerType,
     Tasklet,
     View,
-    charge,
     div,
     dpu_function,
     int32,
@@ -45,12 +44,11 @@ def divider(arguments: WramSymbol, sizes: FixedSizes, score: IntegerType) -> Dpu
     @dpu_function
     def normalise(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:
         a = arguments.array(t)
-        dim, queries, group_bytes = sizes.dim or a[Argument.DIM], sizes.queries or a[Argument.QUERIES], group.nbytes
+        dim, group_bytes = sizes.dim or a[Argument.DIM], group.nbytes
         for first in range(first_group(a, worker), a[Argument.END], GROUP * workers):
             mram_read(t, a[Argument.SCORES] + first // GROUP * group_bytes, group, group_bytes)
             for i in range(len(group)):
                 group[i] = div(promoted, group[i], dim)
-            charge(t, GROUP * queries * a[Argument.NORM_SLOTS])
             mram_write(t, group, a[Argument.SCORES] + first // GROUP * group_bytes, group_bytes)
 
     return normalise

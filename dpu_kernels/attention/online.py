@@ -15,7 +15,6 @@ from pim_runtime.device import (
     Tasklet,
     View,
     barrier_wait,
-    charge,
     dpu_function,
     int32,
     int64,
@@ -36,7 +35,7 @@ from ..fixed_point import times_q30
 from .buffers import STATES_AT, query_reader, sharer
 from .exponential import Exponential
 from .powers import power_of_two
-from .rows import add_scaled, clear, dot_product, first_group, group_address, unpacker
+from .rows import add_scaled, add_to, clear, dot_product, first_group, group_address, row_reader, unpacker
 from .shapes import (
     ALIGNMENT,
     GROUP,
@@ -71,7 +70,7 @@ def online_program(dtype: DTypeName, exponential: Exponential = "lut256_lerp", d
     elements_per_item = operands.elements_per_item
     name = f"attention_{dtype}_softmax_online_{exponential}" + (f"_{dim}" if dim else "")
     program = DpuProgram(name, nr_tasklets=17, stack_bytes=STACK_BYTES)
-    arguments, shared = program.host("arguments", int64, len(Argument)), program.wram("shared", int64, 2)
+    arguments, shared = program.host("arguments", int32, len(Argument)), program.wram("shared", int64, 2)
     constants = program.host("constants", int64, MAX_QUERIES * NR_CONSTANTS)
     ready, summed = program.barrier("ready"), program.barrier("summed")
     power = power_of_two(exponential, program.host("exp2_table", uint32, TABLE_SIZE))
@@ -142,7 +141,8 @@ def attender(
     factor_of: DpuFunction,
 ) -> DpuFunction:
     """A worker's one pass over its tokens."""
-    dot, itemsize = dot_product(int64 if score.bits == 64 else int32), kind.itemsize
+    dot, itemsize = dot_product(int64 if score.bits == 64 else int32, sizes), kind.itemsize
+    read_row = row_reader(sizes)
 
     @dpu_function
     def take_token(t: Tasklet, query: int, score: int, value: View, state: View, total: View) -> None:
@@ -198,17 +198,15 @@ def attender(
                     source = a[Argument.BIASES] + i * a[Argument.BIAS_STRIDE] + 8 * first
                     mram_read(t, source, biases.window(i * GROUP, GROUP), 8 * GROUP)
             for j in range(skipped, filled):
-                mram_read(t, keys + j * row_bytes, stored_element, row_bytes)
+                read_row(t, keys, j, row_bytes, stored_element, row_bytes)
                 unpack(t, stored_element, row)
                 for i in range(queries):
                     scores[i] = dot(element, query.window(i * stride, dim)) + biases[i * GROUP + j]
-                mram_read(t, values + j * row_bytes, stored_element, row_bytes)
+                read_row(t, values, j, row_bytes, stored_element, row_bytes)
                 unpack(t, stored_element, row)
                 for i in range(queries):
                     state = notes.window(i * LENGTH, LENGTH)
                     take_token(t, i, scores[i], element, state, totals.window(i * dim, dim))
-            slots = a[Argument.SCORE_SLOTS] + a[Argument.NORM_SLOTS] + a[Argument.SUM_SLOTS]
-            charge(t, (filled - skipped) * queries * slots)
         for i in range(queries):
             target = a[Argument.PARTIALS] + (worker * queries + i) * a[Argument.OUTPUT_BYTES]
             mram_write(t, totals.window(i * dim, dim), target, 8 * dim)
@@ -230,7 +228,6 @@ def merger(arguments: WramSymbol, factor_of: DpuFunction) -> DpuFunction:
                 state = states.window((worker * queries + i) * LENGTH, LENGTH)
                 if state[OnlineState.WEIGHT_SUM] > 0:
                     mram_read(t, a[Argument.PARTIALS] + (worker * queries + i) * row_bytes, part, part.nbytes)
-                    charge(t, a[Argument.MERGE_SLOTS])
                     highest, part_sum = max(top, state[OnlineState.MAXIMUM]), state[OnlineState.WEIGHT_SUM]
                     part_rescales = state[OnlineState.RESCALES]
                     if (highest > top) & (weight_sum > 0):
@@ -246,7 +243,7 @@ def merger(arguments: WramSymbol, factor_of: DpuFunction) -> DpuFunction:
                     top = highest
                     weight_sum += part_sum
                     rescales = max(rescales, part_rescales)
-                    add_scaled(total, 1, part)
+                    add_to(total, 1, part)
             mram_write(t, total, a[Argument.OUTPUT] + i * row_bytes, total.nbytes)
             cells[OnlineState.MAXIMUM] = top
             cells[OnlineState.WEIGHT_SUM] = weight_sum

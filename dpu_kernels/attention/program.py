@@ -17,6 +17,7 @@ from pim_runtime.device import (
     View,
     barrier_wait,
     dpu_function,
+    int32,
     int64,
     me,
     mem_alloc,
@@ -92,8 +93,9 @@ def attention_program(
     """The program for operands of type `dtype` and any norm but softmax_online.
 
     dim: makes programs for one query and heads of this size only, with faster DMAs and inner loops to emulate. It
-    changes neither results nor counters. 0: heads of any size, any number of queries.
-    Host variables: `arguments` int64 [len(Argument)], `constants` int64 [MAX_QUERIES * 5] (SoftmaxConstant or
+    does not change results, and the clock sees that the compiler knows the sizes. 0: heads of any size, any number of
+    queries.
+    Host variables: `arguments` int32 [len(Argument)], `constants` int64 [MAX_QUERIES * 5] (SoftmaxConstant or
     ZscoreConstant) unless norm is div_d or zscore_linear, and for softmax `exp2_table` uint32 [257].
     Output, at Argument.OUTPUT, a row of Argument.OUTPUT_BYTES per query: its weighted sum [dim], of the operands' type
     when acc="wrap", else int64; behind it STATE_LENGTH[norm] statistics int64 (SoftmaxState, ZscoreState). Softmax sums
@@ -108,7 +110,7 @@ def attention_program(
         + (f"_{dim}" if dim else "")
     )
     program = DpuProgram(name, nr_tasklets=17, stack_bytes=STACK_BYTES)
-    arguments, shared = program.host("arguments", int64, len(Argument)), program.wram("shared", int64, 2)
+    arguments, shared = program.host("arguments", int32, len(Argument)), program.wram("shared", int64, 2)
     ready, scored, summed = program.barrier("ready"), program.barrier("scored"), program.barrier("summed")
     measured, normalised = program.barrier("measured"), program.barrier("normalised")
     phases, unpack = _phases(program, arguments, norm, score, exponential, sizes), unpacker(elements_per_item)
@@ -120,7 +122,7 @@ def attention_program(
     share, read_queries = sharer(arguments, shared, kind, notes), query_reader(arguments, shared, sizes, kind)
     score_tokens = scorer(arguments, sizes, kind, score, notes, unpack, phases.begin, phases.observe, phases.mark)
     weigh_values = weighted_sum(arguments, sizes, operands, weight, running, output, extra_rows, unpack)
-    merge_sums = merger(arguments, sizes, output, extra_rows)
+    merge_sums = merger(arguments, sizes, output, acc, extra_rows)
     append = appender(arguments, sizes, statistics_length, phases.finish)
 
     @program.kernel

@@ -1,12 +1,27 @@
-"""Reading rows of K and V: where a token's row is, and what its stored bytes mean."""
+"""Rows of K and V: where a token's row is, what its stored bytes mean, and what is computed with a row.
+
+The published program (github.com/SJTU-DDST/PIM-attention) has what happens once per row in functions of other files,
+which its compiler calls: the address of a row, its load, the dot product and the scaled addition. So do these.
+"""
 
 from __future__ import annotations
 
-from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, int16, mram_read, wram_view
+from pim_runtime.device import (
+    DpuFunction,
+    IntegerType,
+    Tasklet,
+    View,
+    dpu_function,
+    extern_function,
+    int16,
+    int32,
+    mram_read,
+    wram_view,
+)
 
-from .shapes import BLOCK_TOKENS, GROUP, Argument
+from .shapes import BLOCK_TOKENS, GROUP, Argument, FixedSizes
 
-__all__ = ["add_scaled", "clear", "dot_product", "first_group", "flusher", "group_address", "row_adder", "unpacker"]
+__all__ = ["add_scaled", "add_to", "clear", "dot_product", "first_group", "group_address", "row_reader", "unpacker"]
 
 
 @dpu_function
@@ -24,7 +39,25 @@ def group_address(t: Tasklet, a: View, rows: int, token: int, row_bytes: int, ce
     if a[Argument.TABLE] == 0:
         return rows + token * row_bytes
     mram_read(t, a[Argument.TABLE] + 8 * (token // BLOCK_TOKENS), cells, 8)
-    return cells[0] + rows + token % BLOCK_TOKENS * row_bytes
+    return int32(cells[0]) + rows + token % BLOCK_TOKENS * row_bytes
+
+
+def row_reader(sizes: FixedSizes) -> DpuFunction:
+    """Loads the row of one of a group's tokens: one DMA of `nr_bytes`, of rows that are `row_bytes` apart."""
+
+    @extern_function
+    def address_of(rows: int, token: int, row_bytes: int) -> int:
+        return rows + token * (sizes.row_bytes or row_bytes)
+
+    @extern_function
+    def load(t: Tasklet, address: int, row: View, nr_bytes: int) -> None:
+        mram_read(t, address, row, sizes.row_bytes or nr_bytes)
+
+    @dpu_function
+    def read_row(t: Tasklet, rows: int, token: int, row_bytes: int, row: View, nr_bytes: int) -> None:
+        load(t, address_of(rows, token, row_bytes), row, nr_bytes)
+
+    return read_row
 
 
 @dpu_function
@@ -52,77 +85,28 @@ def clear(view: View) -> None:
         view[i] = 0
 
 
-def dot_product(accumulator: IntegerType) -> DpuFunction:
+def dot_product(accumulator: IntegerType, sizes: FixedSizes) -> DpuFunction:
     """sum a[i] * b[i], wrapped to `accumulator`: at least as wide as a score, to which the sum is wrapped again."""
 
-    @dpu_function
+    @extern_function
     def dot(a: View, b: View) -> int:
         total = accumulator(0)
-        for i in range(len(a)):
+        for i in range(sizes.dim or len(a)):
             total = accumulator(total + a[i] * b[i])
         return total
 
     return dot
 
 
-@dpu_function
+@extern_function
 def add_scaled(total: View, factor: int, row: View) -> None:
     """total += factor * row, in the type of `total`; both have the same length."""
     for i in range(len(total)):
         total[i] = total[i] + factor * row[i]
 
 
-def row_adder(rows_per_pass: int, weight: IntegerType) -> DpuFunction:
-    """Adds `rows_per_pass` rows, which stand `stride` elements apart in `rows`, times the weights from `first` on.
-
-    One pass over the total serves all of them. Weights fit the type `weight` (`shapes.weight_kind`).
-    """
-
-    @dpu_function
-    def add_2_rows(total: View, w0: int, r0: View, w1: int, r1: View) -> None:
-        for i in range(len(total)):
-            total[i] = total[i] + w0 * r0[i] + w1 * r1[i]
-
-    @dpu_function
-    def add_4_rows(total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View) -> None:
-        for i in range(len(total)):
-            total[i] = total[i] + (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
-
-    @dpu_function
-    def add_4(total: View, group: View, first: int, rows: View, stride: int) -> None:
-        dim = len(total)
-        r0, r1 = rows.window(0, dim), rows.window(stride, dim)
-        r2, r3 = rows.window(2 * stride, dim), rows.window(3 * stride, dim)
-        w0, w1 = weight(group[first]), weight(group[first + 1])
-        w2, w3 = weight(group[first + 2]), weight(group[first + 3])
-        add_4_rows(total, w0, r0, w1, r1, w2, r2, w3, r3)
-
-    @dpu_function
-    def add_2(total: View, group: View, first: int, rows: View, stride: int) -> None:
-        dim = len(total)
-        r0, r1 = rows.window(0, dim), rows.window(stride, dim)
-        add_2_rows(total, weight(group[first]), r0, weight(group[first + 1]), r1)
-
-    @dpu_function
-    def add_1(total: View, group: View, first: int, rows: View, stride: int) -> None:
-        add_scaled(total, weight(group[first]), rows.window(0, len(total)))
-
-    return {1: add_1, 2: add_2, 4: add_4}[rows_per_pass]
-
-
-@dpu_function
-def add_and_clear(total: View, running: View) -> None:
-    """total += running, and running starts anew."""
+@extern_function
+def add_to(total: View, factor: int, row: View) -> None:
+    """total += row, as add_scaled with a factor of 1."""
     for i in range(len(total)):
-        total[i] = total[i] + running[i]
-    clear(running)
-
-
-@dpu_function
-def already_added(total: View, running: View) -> None:
-    """Both are the same view."""
-
-
-def flusher(total: IntegerType, running: IntegerType) -> DpuFunction:
-    """Brings running sums of type `running` into totals of type `total`."""
-    return already_added if running is total else add_and_clear
+        total[i] = total[i] + row[i]

@@ -7,7 +7,6 @@ from pim_runtime.device import (
     IntegerType,
     Tasklet,
     View,
-    charge,
     dpu_function,
     int32,
     int64,
@@ -16,7 +15,7 @@ from pim_runtime.device import (
 )
 from pim_runtime.symbols import WramSymbol
 
-from .rows import clear, dot_product, first_group, group_address
+from .rows import clear, dot_product, first_group, group_address, row_reader
 from .shapes import GROUP, Argument, FixedSizes
 
 __all__ = ["add_biases", "mark_nothing", "mark_tokens", "scorer"]
@@ -60,7 +59,8 @@ def scorer(
 
     `begin` gets each query's notes first, then `observe` every group of its scores.
     """
-    dot, itemsize = dot_product(int64 if score.bits == 64 else int32), kind.itemsize
+    dot, itemsize = dot_product(int64 if score.bits == 64 else int32, sizes), kind.itemsize
+    read_row = row_reader(sizes)
 
     @dpu_function
     def score_tokens(
@@ -86,7 +86,7 @@ def scorer(
             rows = group_address(t, a, a[Argument.K], first, row_bytes, cells)
             clear(group)
             for j in range(skipped, filled):
-                mram_read(t, rows + j * row_bytes, stored_key, row_bytes)
+                read_row(t, rows, j, row_bytes, stored_key, row_bytes)
                 unpack(t, stored_key, row)
                 for i in range(queries):
                     group[GROUP * i + j] = dot(key, query.window(i * stride, dim))
@@ -97,7 +97,6 @@ def scorer(
                     add_biases(t, a, i, first, skipped, filled, scores, cells)
                 state = states.window((worker * queries + i) * state_length, state_length)
                 observe(state, scores, skipped, filled)
-            charge(t, (filled - skipped) * queries * a[Argument.SCORE_SLOTS])
             mram_write(t, group, a[Argument.SCORES] + first // GROUP * group_bytes, group_bytes)
 
     return score_tokens

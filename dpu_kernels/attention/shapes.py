@@ -55,7 +55,7 @@ DTypeName = Literal["int4", "int8", "int16", "int32"]
 
 
 class Argument(IntEnum):
-    """Places in the host variable `arguments`. Addresses are MRAM offsets, `*_BYTES` are padded to DMA granularity."""
+    """Places in the host variable `arguments`, int32: MRAM offsets, counts, and `*_BYTES` padded to DMA granularity."""
 
     DIM = 0
     QUERIES = 1  # query heads that share this K and V
@@ -77,10 +77,6 @@ class Argument(IntEnum):
     OUTPUT_BYTES = 17  # of the sums of one query, and of its statistics behind them
     FRACTION_BITS = 18  # of z-scores
     STAGE = 19  # of zscore, see Stage
-    SCORE_SLOTS = 20  # instruction slots that the host states per score, weight and weighted row
-    NORM_SLOTS = 21
-    SUM_SLOTS = 22
-    MERGE_SLOTS = 23  # and per partial output that the master adds
 
 
 class SoftmaxConstant(IntEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, charge, dpu_function, mram_read, mram_write
+from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, mram_read, mram_write
 from pim_runtime.symbols import WramSymbol
 
 from ..fixed_point import round_shift
@@ -74,7 +74,6 @@ def softmax_weights(
                         share = weight(t, difference, pre_shift, multiplier, shift, bits)
                     weights[j] = share
                     total += share
-                charge(t, GROUP * a[Argument.NORM_SLOTS])
                 mram_write(t, weights, address, row_bytes)
             states[(worker * queries + i) * LENGTH + SoftmaxState.WEIGHT_SUM] = total
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, charge, dpu_function, mram_read, mram_write
+from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, mram_read, mram_write
 from pim_runtime.symbols import WramSymbol
 
-from .rows import add_scaled, clear, first_group, flusher, group_address, row_adder
-from .shapes import GROUP, RUNNING_ROWS, Argument, FixedSizes, Storage
+from .adders import flusher, row_adder
+from .rows import add_scaled, add_to, clear, first_group, group_address, row_reader
+from .shapes import GROUP, RUNNING_ROWS, Accumulation, Argument, FixedSizes, Storage
 
 __all__ = ["appender", "merger", "weighted_sum"]
 
@@ -27,7 +28,7 @@ def weighted_sum(
     """
     rows_per_pass, elements_per_item = operands.rows_in_a_pass, operands.elements_per_item
     itemsize, output_itemsize = operands.kind.itemsize, output.itemsize
-    add_rows = row_adder(rows_per_pass, weight)
+    add_rows, read_row = row_adder(rows_per_pass, operands.kind, weight, running), row_reader(sizes)
     flush = flusher(output, running)
 
     @dpu_function
@@ -62,12 +63,11 @@ def weighted_sum(
                 for j in range(skipped // rows_per_pass * rows_per_pass, filled, rows_per_pass):
                     for k in range(max(0, skipped - j), min(rows_per_pass, filled - j)):
                         row = stored.window(k * stored_stride, stored_stride)
-                        mram_read(t, values + (j + k) * row_bytes, row, part_bytes)
+                        read_row(t, values, j + k, row_bytes, row, part_bytes)
                     unpack(t, stored.window(0, rows_per_pass * stored_stride), rows)
                     # Where no row was read, before the first and behind the last token, weights are 0.
                     for i in range(summed):
-                        add_rows(sums.window(i * total_stride, width), group, GROUP * i + j, rows, stride)
-                charge(t, (filled - skipped) * summed * a[Argument.SUM_SLOTS] * width // dim)
+                        add_rows(t, sums.window(i * total_stride, width), group, GROUP * i + j, rows, stride)
                 taken += GROUP
                 if taken % RUNNING_ROWS == 0:
                     flush(total, sums)
@@ -80,9 +80,14 @@ def weighted_sum(
     return weigh_values
 
 
-def merger(arguments: WramSymbol, sizes: FixedSizes, output: IntegerType, extra_rows: int) -> DpuFunction:
-    """The master's part: all workers' sums of each query added up."""
-    itemsize = output.itemsize
+def merger(
+    arguments: WramSymbol, sizes: FixedSizes, output: IntegerType, acc: Accumulation, extra_rows: int
+) -> DpuFunction:
+    """The master's part: all workers' sums of each query added up.
+
+    The published program merges with its scaled addition, times 1; sums that do not wrap are added.
+    """
+    itemsize, add_part = output.itemsize, add_to if acc == "wide" else add_scaled
 
     @dpu_function
     def merge(t: Tasklet, workers: int, total: View, part: View) -> None:
@@ -96,8 +101,7 @@ def merger(arguments: WramSymbol, sizes: FixedSizes, output: IntegerType, extra_
                 clear(total)
                 for worker in range(workers):
                     mram_read(t, a[Argument.PARTIALS] + (worker * summed + i) * row_bytes + start, part, nr_bytes)
-                    charge(t, a[Argument.MERGE_SLOTS] * width // dim)
-                    add_scaled(total.window(0, width), 1, part.window(0, width))
+                    add_part(total.window(0, width), 1, part.window(0, width))
                 mram_write(t, total, a[Argument.OUTPUT] + i * row_bytes + start, nr_bytes)
 
     return merge

@@ -7,7 +7,7 @@ themselves are the weights, and one more sum has weights of 1.
 
 from __future__ import annotations
 
-from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, charge, dpu_function, mram_read, mram_write
+from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, mram_read, mram_write
 from pim_runtime.symbols import WramSymbol
 
 from ..fixed_point import bit_length, int_sqrt, round_divide, round_shift, scale
@@ -91,7 +91,6 @@ def centred_sums(arguments: WramSymbol, score: IntegerType) -> DpuFunction:
                     centred = scale(scores[j] - centre, shift)
                     total += centred
                     squares += centred * centred
-                charge(t, GROUP * a[Argument.NORM_SLOTS] // 2)
             notes = states.window((worker * queries + i) * NOTES, NOTES)
             notes[CENTRED_SUM] = total
             notes[CENTRED_SQUARES] = squares
@@ -147,7 +146,6 @@ def zscore_weights(arguments: WramSymbol, constants: WramSymbol, score: IntegerT
                     weights[j] = 0
                     if (first + j >= first_token) & (first + j < end):
                         weights[j] = round_shift((scale(score - centre, shift) - mean) * inverse, final_shift)
-                charge(t, GROUP * a[Argument.NORM_SLOTS])
                 mram_write(t, weights, address, row_bytes)
 
     return normalise

@@ -18,7 +18,6 @@ from pim_runtime.timeline import Timeline
 
 from .answers import Answers, merge_parts
 from .contexts import Contexts, Unit
-from .instruction_counts import state_slots
 from .layout import Paging
 from .masks import visible
 from .partition import WHOLE, Partition
@@ -120,10 +119,7 @@ class AttentionSet:
         return self.contexts.dpus.timeline
 
     def load_kv(self, k: Integers, v: Integers) -> None:
-        """Put the context into the DPUs: k, v [batch, kv_heads, tokens, dim], replacing what was there.
-
-        Also states the kernel's instruction slots, from these rows: they are not stated again by `append`.
-        """
+        """Put the context into the DPUs: k, v [batch, kv_heads, tokens, dim], replacing what was there."""
         tokens = k.shape[2] if k.ndim == 4 else self.spec.max_tokens
         if not 1 <= tokens <= self.spec.max_tokens:
             raise ValueError(f"{tokens} tokens: this set was made for 1 to {self.spec.max_tokens}")
@@ -131,7 +127,6 @@ class AttentionSet:
         for unit in self._units:
             self.contexts.release(unit)
         self._write(0, k, v)
-        self._runner.state(state_slots(self.spec, k=k[0, 0], v=v[0, 0]))
         self._set_tokens(tokens)
 
     def append(self, k: Integers, v: Integers) -> None:

@@ -19,7 +19,6 @@ from pim_runtime.timeline import Timeline
 
 from .answers import Answers, merge_parts, rearrange
 from .contexts import Contexts, Unit
-from .instruction_counts import state_slots
 from .layout import Paging
 from .masks import visible
 from .occupancy import Occupancy, occupancy_of
@@ -158,8 +157,6 @@ class KvCache:
         except BaseException:
             self._release(entry)
             raise
-        if not self._entries:
-            self._runner.state(state_slots(self.spec, k=k[0], v=v[0]))
         self._entries[request] = entry
 
     def append(self, rows: Mapping[Request, tuple[Integers, Integers]]) -> None:

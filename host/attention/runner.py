@@ -20,7 +20,6 @@ from pim_runtime.symbols import HEAP_NAME
 from .answers import Answers, RawOutputs, read_answers, read_outputs, read_statistics, rearrange
 from .biases import BiasTable
 from .contexts import Contexts, Unit
-from .instruction_counts import StatedSlots
 from .spec import AttentionSpec
 from .zscore import ScoreStatistics, ZscoreConstants, constants_from_statistics, z_bits
 
@@ -100,17 +99,12 @@ class Runner:
 
     def __init__(self, contexts: Contexts) -> None:
         self._contexts = contexts
-        self._slots = StatedSlots(score=0, norm=0, weighted_row=0, merged_row=0)
-        self._pushed: dict[str, NDArray[np.int64]] = {}
-
-    def state(self, slots: StatedSlots) -> None:
-        """Instruction slots that the kernels are to charge from now on."""
-        self._slots = slots
+        self._pushed: dict[str, NDArray[np.signedinteger]] = {}
 
     def push_arguments(self, calls: Calls) -> None:
         """Tell every DPU what it is to do; those without a call have no tokens."""
         contexts, spec, layout = self._contexts, self._contexts.spec, self._contexts.layout
-        rows = np.zeros((len(contexts.dpus), len(Argument)), np.int64)
+        rows = np.zeros((len(contexts.dpus), len(Argument)), np.int32)
         heap = contexts.heap_address
         for argument, value in {
             Argument.DIM: spec.dim,
@@ -126,10 +120,6 @@ class Runner:
             Argument.OUTPUT: heap + layout.output,
             Argument.OUTPUT_BYTES: layout.output_bytes,
             Argument.STAGE: Stage.STATISTICS if self._in_two_launches else Stage.ALL,
-            Argument.SCORE_SLOTS: self._slots.score,
-            Argument.NORM_SLOTS: self._slots.norm,
-            Argument.SUM_SLOTS: self._slots.weighted_row,
-            Argument.MERGE_SLOTS: self._slots.merged_row,
         }.items():
             rows[:, argument] = value
         addresses = [
@@ -234,7 +224,7 @@ class Runner:
         rows[calls.dpu, : constants.shape[1]] = constants
         self._push("constants", rows.reshape(len(rows), -1))
 
-    def _push(self, symbol: str, rows: NDArray[np.int64]) -> None:
+    def _push(self, symbol: str, rows: NDArray[np.signedinteger]) -> None:
         known = self._pushed.get(symbol)
         if known is None or not np.array_equal(known, rows):
             self._pushed.pop(symbol, None)  # a transfer that fails may have reached some DPUs

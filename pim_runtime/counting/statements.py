@@ -235,9 +235,13 @@ class Statements(Expressions):
         self.names.changed({node.target.id})
         self.defined.add(node.target.id)
         body, pointers = Block(self.block), self.pointers(node, iterations)
-        self.slots(node, 1 if pointers is None else 1 + pointers)
-        self.loops.append(loop)
+        count, only = (iterations.count, iterations.only) if isinstance(iterations, RangeOf) else (None, None)
         closing = INDEX_LOOP_SLOTS if pointers is None else POINTER_LOOP_SLOTS
+        if only is None:
+            self.slots(node, 1 + (pointers or 0))
+        else:
+            closing = 0  # a single iteration is no loop
+        self.loops.append(loop)
         if self.counting == "automatic" and not self.is_stated(node.body):
             body.add(Place(self.filename, node.lineno), Counter.SLOTS, closing)
         statements = self.block_of(node.body, body)
@@ -250,7 +254,6 @@ class Statements(Expressions):
         name = self.names.fresh("i")
         made = tree.assign(name, tree.replaced(node.iter, args=arguments), node)
         head = [*loop.prelude, made]
-        count = iterations.count if isinstance(iterations, RangeOf) else None
         if count is not None and not leaves:
             self.block.absorb(body.events, count)
         elif body.events and not leaves:

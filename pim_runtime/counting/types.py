@@ -100,7 +100,9 @@ class Types:
             fresh[name] = _variable(value) if name in self._assigned else value
         for node in self._live(self.source.tree):
             if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
-                self._assign(node.target, Int(32, INDEX_BITS), fresh)
+                iterations = self.of(node.iter)
+                only = iterations.only if isinstance(iterations, RangeOf) else None
+                self._assign(node.target, Int(32, INDEX_BITS) if only is None else constant(only), fresh)
             elif isinstance(node, ast.Return) and node.value is not None and self._is_known(node.value):
                 self.returned = join(self.returned, self.of(node.value))
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
@@ -304,7 +306,8 @@ def _range(arguments: list[Value]) -> Value:
     fixed = [number for number in numbers if number is not None]
     if len(fixed) < len(numbers) or fixed[2:] == [0]:
         return RangeOf()
-    return RangeOf(len(range(*fixed)))
+    numbers_of = range(*fixed)
+    return RangeOf(len(numbers_of), numbers_of[0] if len(numbers_of) == 1 else None)
 
 
 def _length(arguments: list[Value]) -> Value:

@@ -46,9 +46,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class RangeOf:
-    """A range; `count` iterations if fixed."""
+    """A range; `count` iterations if fixed, and the `only` number of a range of one: that is no loop at all."""
 
     count: int | None = None
+    only: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
