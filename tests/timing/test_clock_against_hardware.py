@@ -1,8 +1,8 @@
 """Both forms of the clock against launch times that were measured on hardware.
 
 Source: github.com/tud-ccc/cnm-cost-model, UPMEM/{Vecadd,ReduceOp,Scan}/output, one DPU, 256 blocks per tasklet.
-Slots are those of the compiler listings beside the kernels, not automatic counts. The DMA and launch constants of the profile
-were fitted to runs of 1 and 16 tasklets of the same set, so only those of 2 to 8 tasklets test the model on other data.
+Slots are those of the compiler listings beside the kernels, not automatic counts. The DMA and launch constants of the
+profile were fitted to runs of 1 and 16 tasklets of the same set, so only 2 to 8 tasklets test the model on other data.
 """
 
 from __future__ import annotations
