@@ -20,6 +20,8 @@ from pim_runtime.timing import launch_costs
 from pim_runtime.timing.kernel import barrier_ticks
 from pim_runtime.timing.phase_events import TaskletEvents, phase_end_ticks
 
+pytestmark = pytest.mark.quick
+
 HARDWARE = load_profile("upmem-v1a")
 BLOCKS = 256
 

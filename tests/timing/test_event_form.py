@@ -17,6 +17,8 @@ from pim_runtime.timing import LaunchWork, event, launch_costs, price
 from pim_runtime.timing.event import event_kernel_ticks
 from pim_runtime.timing.kernel import kernel_ticks
 
+pytestmark = pytest.mark.quick
+
 HARDWARE = load_profile("upmem-v1a")
 
 
@@ -176,11 +178,19 @@ def test_equal_phases_are_simulated_once(simulated_dmas):
 
 
 def test_of_a_long_phase_a_share_is_simulated(simulated_dmas):
-    counters = Load(nr_tasklets=16, count=5_000, slots=200, reads=1, writes=1, block_bytes=64).counters()
-    whole = event_kernel_ticks(counters, HARDWARE, most_dmas=160_000).total[0]
-    share = event_kernel_ticks(counters, HARDWARE, most_dmas=10_000).total[0]
-    assert simulated_dmas == [160_000, 16 * 2 * 313]  # 16 shares of 5000 are 312.5 DMAs each way, rounded up
-    assert share == pytest.approx(whole, rel=0.005)
+    """Of unequal tasklets, because equal ones would take as long as in the closed form."""
+    slowest = {Counter.SLOTS: 1_600_000, Counter.READS: 16_000, Counter.READ_BYTES: 16_000 * 64}
+    streaming = {Counter.READS: 1_600, Counter.READ_BYTES: 1_600 * 1024}
+    counters = counters_of([[slowest] + [streaming] * 15])
+    whole, share = (event_kernel_ticks(counters, HARDWARE, most_dmas=dmas).total[0] for dmas in (40_000, 2_000))
+    assert simulated_dmas == [40_000, 2_000]
+    assert whole > 1.2 * kernel_ticks(counters, HARDWARE).total[0]
+    assert share == pytest.approx(whole, rel=0.01)
+
+
+def test_shares_round_up(simulated_dmas):
+    event_kernel_ticks(counters_of([[{Counter.READS: 25}, {Counter.WRITES: 1}]]), HARDWARE, most_dmas=10)
+    assert simulated_dmas == [9 + 1]  # of three shares
 
 
 def test_no_phase_is_too_long_to_simulate(simulated_dmas):
