@@ -38,7 +38,7 @@ def event_kernel_ticks(counters: LaunchCounters, hardware: Hardware, *, most_dma
 
     compute: per phase the larger of the pipeline bound and the time in which the tasklets would issue their slots.
     Source: runs of github.com/tud-ccc/cnm-cost-model, met with a mean absolute error of 0.5 % at 16 tasklets, 2.9 % at
-    8 and 0.8 % at 1 to 4. With their DMAs in the order of the source, which counters do not tell, 8 have 2.2 %.
+    8 and 0.8 % at 1 to 4. With their DMAs in the order of the source, which counters do not tell, 8 have 2.3 %.
     Raises ValueError for more tasklets than the hardware has, and for fewer than one DMA to simulate.
     """
     if most_dmas < 1:
