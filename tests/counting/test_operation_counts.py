@@ -236,7 +236,7 @@ def test_copies_constants_and_dead_code():
 
     @dpu_function
     def dead(t, x, y):
-        z = x * y  # nobody reads it
+        z = x * y  # noqa: F841 - that nobody reads it is the point
         if 1 > 2:
             x = x * y
         return x
