@@ -65,7 +65,7 @@ def of_numbers(function, x=0, y=0, kinds=(int32, int32)):
 
 
 def of_arrays(function, kind=int32, length=8, a=0, b=0, n=0):
-    """Counts of function(t, a, b, out, n): arrays of visibly `length` elements, full of `a` and `b`; n is loaded."""
+    """Counts of function(t, a, b, out, n): arrays of visibly `length` elements, `a` and `b` fill them (a number or all)."""
     program = DpuProgram("arrays")
     one, two, three = (program.host(name, kind, length) for name in ("a", "b", "out"))
     number = program.host("n", int32)
@@ -74,7 +74,7 @@ def of_arrays(function, kind=int32, length=8, a=0, b=0, n=0):
     def kernel(t):
         function(t, one.array(t), two.array(t), three.array(t), number.load(t))
 
-    inputs = {"a": np.full((1, length), a, kind.dtype), "b": np.full((1, length), b, kind.dtype)}
+    inputs = {"a": _row(a, length, kind), "b": _row(b, length, kind)}
     return _without(amounts(launched(program, {**inputs, "n": np.array([[n]], np.int32)})[0]), 1)
 
 
@@ -90,9 +90,14 @@ def of_views(function, kind=int32, length=8, a=0, b=0):
         views = wram_view(t, kind, one.address, n), wram_view(t, kind, two.address, n)
         function(t, views[0], views[1], wram_view(t, kind, three.address, n))
 
-    inputs = {"a": np.full((1, length), a, kind.dtype), "b": np.full((1, length), b, kind.dtype)}
+    inputs = {"a": _row(a, length, kind), "b": _row(b, length, kind)}
     return _without(amounts(launched(program, {**inputs, "n": np.array([[length]], np.int32)})[0]), 1)
 
 
 def _without(counts: dict[Counter, int], around: int) -> dict[Counter, int]:
     return slots(counts.pop(Counter.SLOTS) - around, **{counter.name: amount for counter, amount in counts.items()})
+
+
+def _row(numbers, length, kind):
+    """One number or `length` numbers, as the elements of one DPU."""
+    return np.broadcast_to(np.array(numbers, kind.dtype), (1, length)).copy()
