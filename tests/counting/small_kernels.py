@@ -65,7 +65,7 @@ def of_numbers(function, x=0, y=0, kinds=(int32, int32)):
 
 
 def of_arrays(function, kind=int32, length=8, a=0, b=0, n=0):
-    """Counts of function(t, a, b, out, n): arrays of visibly `length` elements, `a` and `b` fill them (a number or all)."""
+    """Counts of function(t, a, b, out, n): a and b are arrays of visibly `length` such elements, n a variable."""
     program = DpuProgram("arrays")
     one, two, three = (program.host(name, kind, length) for name in ("a", "b", "out"))
     number = program.host("n", int32)

@@ -143,6 +143,7 @@ def test_64_bit_products_do_not_depend_on_the_data(a, b):
 
 NR_DPUS = 6
 VARIABLE = list(VARIABLE_PARTS)
+OFF = EngineOptions(engine="interpreted", timing="off")
 mixed = DpuProgram("mixed")
 left, right, result = (mixed.host(name, int32, LENGTH) for name in ("left", "right", "result"))
 
@@ -227,7 +228,7 @@ def test_timing_off_counts_nothing_and_takes_no_time():
     assert found.lines.rows == ()
     assert np.array_equal(numbers["result"], expected["result"])
     assert amounts(exact) != {}
-    with DpuSet(1, machine=Machine(load_profile("upmem-v1a")), options=EngineOptions(timing="off")) as dpus:
+    with DpuSet(1, machine=Machine(load_profile("upmem-v1a")), options=OFF) as dpus:
         dpus.load(mixed)
         dpus.exec()
         launch = next(row for row in dpus.timeline.rows if row.operation == "launch")
