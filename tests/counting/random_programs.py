@@ -1,6 +1,6 @@
 """Random kernels, and what they do according to CPython alone: the oracle for counted ones.
 
-A kernel works on 16 numbers. Its blocks charge slots, so that the oracle knows how often each line ran; its helpers have
+A kernel works on NR_NUMBERS cells. Blocks charge slots, so that the oracle knows how often each line ran; its helpers have
 effects, so that the order of evaluation shows in the numbers.
 """
 
@@ -70,7 +70,7 @@ class _Writer:
 
     def statement(self, depth: int, budget: int) -> None:
         compound = (self.branch, self.counted_loop, self.while_loop) if budget > 0 else ()
-        leaving = (self.leaving,) if depth > 1 else ()
+        leaving = (self.leaving,) if self.loops or self.random.random() < 0.1 else ()
         simple = (self.assignment, self.assignment, self.store, self.charge, self.waiting)
         self.random.choice((*simple, *compound, *leaving))(depth, budget)
 
@@ -87,10 +87,10 @@ class _Writer:
         if self.random.random() < 0.5:
             self.line(depth, f"{index} = ({self.number(2)}) % 1024")
         else:
-            self.line(depth, f"{index} += ({self.number(1)}) & 7")
+            self.line(depth, f"v[({self.number(0)}) & 15] += ({self.number(1)}) & 7")
 
     def charge(self, depth: int, budget: int) -> None:
-        self.line(depth, f"charge(t, ({self.number(1)}) & 15)")
+        self.line(depth, f"charge(t, ({self.number(0)}) & 15)")
 
     def waiting(self, depth: int, budget: int) -> None:
         if self.random.random() < 0.4:
@@ -129,7 +129,8 @@ class _Writer:
         self.loops -= 1
 
     def leaving(self, depth: int, budget: int) -> None:
-        way = self.random.choice(("break", "continue", "break", "continue", "return") if self.loops else ("return",))
+        ways = ("break", "continue") if self.loops and self.random.random() < 0.8 else ("return",)
+        way = self.random.choice(ways)
         self.line(depth, f"if {self.condition(1)}:")
         self.line(depth + 1, way)
 
@@ -176,7 +177,8 @@ class _Writer:
 def random_program(random: Random) -> str:
     """The source of a module whose `program` works on `numbers`, int32 [NR_NUMBERS]."""
     writer = _Writer(random)
-    writer.block(1, 3)
+    for _ in range(random.randint(1, 5)):
+        writer.block(1, 3)
     writer.line(1, "yield barrier_wait(t, alone)")
     writer.line(1, "v[15] = a")
     return HEAD + "\n".join(writer.lines) + "\n"
