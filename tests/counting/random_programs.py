@@ -1,7 +1,7 @@
 """Random kernels, and what they do according to CPython alone: the oracle for counted ones.
 
-A kernel works on NR_NUMBERS cells. Blocks charge slots, so that the oracle knows how often each line ran; its helpers have
-effects, so that the order of evaluation shows in the numbers.
+A kernel works on NR_NUMBERS cells. Blocks charge slots, so that the oracle knows how often each line ran; helpers have
+effects, so that the order of evaluation shows in the cells.
 """
 
 from __future__ import annotations
