@@ -35,24 +35,24 @@ class Case:
     inputs: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def of_operations(program, outer, kinds, **more):
+def of_operations(outer, kinds):
     """One DPU per pair of numbers in two selecting variables, on random operands."""
     pairs = np.array([(i, j) for i in range(outer) for j in range(kinds)], np.int32)
     wide = RANDOM.integers(1, 1 << 62, (2, len(pairs), NR_OPERANDS)) >> RANDOM.integers(
         0, 61, (2, len(pairs), NR_OPERANDS)
     )
-    return pairs, wide * RANDOM.choice([-1, 1], wide.shape)
+    return pairs, wide * RANDOM.choice([-1, 1], shape)
 
 
 def arithmetic_case():
-    pairs, (left, right) = of_operations(arithmetic, len(OPERATIONS), len(TYPES))
+    pairs, (left, right) = of_operations(len(OPERATIONS), len(TYPES))
     right |= 1  # no division by zero in any type
     inputs = {"operation": pairs[:, :1].copy(), "kind": pairs[:, 1:].copy(), "left": left, "right": right}
     return Case(program=arithmetic, nr_dpus=len(pairs), inputs=inputs)
 
 
 def operators_case():
-    pairs, (left, right) = of_operations(operators, len(TYPES), len(TYPES))
+    pairs, (left, right) = of_operations(len(TYPES), len(TYPES))
     which = np.resize(np.arange(len(OPERATORS)), NR_OPERANDS).astype(np.int32)
     shifts = [i for i, n in enumerate(which) if OPERATORS[n] in ("lshift", "rshift")]
     right |= 1
