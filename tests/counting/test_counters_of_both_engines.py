@@ -38,9 +38,8 @@ class Case:
 def of_operations(outer, kinds):
     """One DPU per pair of numbers in two selecting variables, on random operands."""
     pairs = np.array([(i, j) for i in range(outer) for j in range(kinds)], np.int32)
-    wide = RANDOM.integers(1, 1 << 62, (2, len(pairs), NR_OPERANDS)) >> RANDOM.integers(
-        0, 61, (2, len(pairs), NR_OPERANDS)
-    )
+    shape = 2, len(pairs), NR_OPERANDS
+    wide = RANDOM.integers(1, 1 << 62, shape) >> RANDOM.integers(0, 61, shape)
     return pairs, wide * RANDOM.choice([-1, 1], shape)
 
 
@@ -68,9 +67,8 @@ def operators_case():
 
 
 def fixed_point_case():
-    rows = {
-        name: RANDOM.integers(1, 1 << 30, (len(FUNCTIONS), NR_ROWS)) for name in ("first", "second", "third", "fourth")
-    }
+    names, shape = ("first", "second", "third", "fourth"), (len(FUNCTIONS), NR_ROWS)
+    rows = {name: RANDOM.integers(1, 1 << 30, shape) for name in names}
     rows["second"] %= 30
     rows["second"] += 1
     rows["fourth"] %= 30
