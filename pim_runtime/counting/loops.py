@@ -1,4 +1,7 @@
-"""Slots of loops, which are counted from outside wherever nothing leaves them early, so that they still vectorise."""
+"""Slots of loops, which are counted from outside wherever nothing leaves them early, so that they still vectorise.
+
+Every iteration that begins is taken to be closed, also one that breaks.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,8 @@ class Statements(SimpleStatements):
     def _for_statement(self, node: ast.For) -> list[ast.stmt]:
         assert isinstance(node.target, ast.Name)
         iterations = self.types.of(node.iter)
+        if isinstance(iterations, RangeOf) and iterations.count == 0:
+            return [node]  # dead code
         iterable = self.value(node.iter)
         loop = self.loop(node.target.id, node)
         self.forget(node)

@@ -125,8 +125,8 @@ class Recorder:
         if known.constant is None and self.types.of(node) == known:
             if not known.clean:
                 self.slots(node, 1)  # the mask or sign extension of a narrow value
-            elif width == 64 and known.bits < 64 and not isinstance(node, ast.Subscript):
-                self.slots(node, 1)  # loads extend for free
+            elif width == 64 and self.width_of(node, 64) == 32 and not isinstance(node, ast.Subscript):
+                self.slots(node, 1)  # loads extend for free, and so does what is computed in 64 bits
         return result
 
     def has_product(self, node: ast.expr) -> bool:
