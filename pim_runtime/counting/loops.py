@@ -40,11 +40,11 @@ class Statements(SimpleStatements):
         statements = self.counted(body, statements, node)
         self.loops.pop()
         self.forget(node)
-        if before:  # the test takes statements: they come first in the loop
-            stop = ast.If(ast.UnaryOp(ast.Not(), test), [ast.Break()], [])
-            statements = [*before, *tree.placed([stop], node), *statements]
-            test = tree.number(1, node)
         orelse = self.otherwise(node)
+        if before:  # the test takes statements: they come first in the loop
+            fails = ast.copy_location(ast.UnaryOp(ast.Not(), test), node)
+            stop = ast.copy_location(ast.If(fails, [*orelse, ast.copy_location(ast.Break(), node)], []), node)
+            statements, test, orelse = [*before, stop, *statements], tree.number(1, node), []
         return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements, orelse=orelse)], node)
 
     def otherwise(self, node: ast.For | ast.While) -> list[ast.stmt]:
