@@ -27,17 +27,10 @@ METERS, MEASURES = f"{PREFIX}m", f"{PREFIX}x"  # a tasklet's meters, and whether
 PLACEHOLDER = f"{PREFIX}leave"
 KEPT = f"{PREFIX}v"  # values that are computed before the statement which needs them
 ADD = f"{PREFIX}add"
-MEASURED_BY = {
-    Routine.MUL16: f"{PREFIX}mul16_long",
-    Routine.MUL32: f"{PREFIX}mul32_steps",
-    Routine.UDIV32: f"{PREFIX}udiv32_variable",
-    Routine.SDIV32: f"{PREFIX}sdiv32_variable",
-    Routine.DIV64: f"{PREFIX}div64_steps",
-}
 RUN_TIME = {
     ADD: "add_meter",
     f"{PREFIX}measures": "measures",
-    **{name: name.removeprefix(PREFIX) for name in MEASURED_BY.values()},
+    **{f"{PREFIX}{routine.measured_by}": routine.measured_by for routine in Routine},
 }
 """Functions of device.meters by the name that counted functions call them."""
 
@@ -88,7 +81,7 @@ class Names:
     def measure(self, meter: int, routine: Routine, a: str, b: str, at: ast.AST) -> ast.expr:
         """What depends on the operands of a routine, which `meter` collects."""
         self._measuring.add(meter)
-        return tree.call(MEASURED_BY[routine], [tree.name(a, at), tree.name(b, at)], at)
+        return tree.call(f"{PREFIX}{routine.measured_by}", [tree.name(a, at), tree.name(b, at)], at)
 
     def where_measuring(self, statements: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
         """Statements for DPUs that measure only."""
