@@ -147,7 +147,8 @@ class SimpleStatements(Expressions):
     def _augassign_statement(self, node: ast.AugAssign) -> list[ast.stmt]:
         """x += y, as x = x + y; an index that must be evaluated once, or before y, is."""
         target = node.target
-        if isinstance(target, ast.Subscript) and (self.in_order or has_effects(target.slice, self.types)):
+        moves = isinstance(target, ast.Subscript) and self.types.integer(target.slice).constant is None
+        if isinstance(target, ast.Subscript) and moves and (self.in_order or has_effects(target.slice, self.types)):
             index = self.keep(self.value(target.slice))
             target = tree.replaced(target, slice=tree.name(index, node))
         operation = ast.BinOp(tree.replaced(target, ctx=ast.Load()), node.op, node.value)
