@@ -198,10 +198,9 @@ def share_of_busy_dpus(evidence: AttentionEvidence) -> Answer:
 def _traffic_of(step: Step) -> dict[str, int]:
     """Of one DPU, on which all must agree, and of the host; a mean of unequal DPUs would not be a whole number."""
     push, launch, pull = step.rows
-    events = step.events if (step.events == step.events[0]).all() else np.full_like(step.events, -1)
-    reads, read_bytes, writes, write_bytes = (
-        int(events[0, column]) for column in (Counter.READS, Counter.READ_BYTES, Counter.WRITES, Counter.WRITE_BYTES)
-    )
+    events = step.events[:, [Counter.READS, Counter.READ_BYTES, Counter.WRITES, Counter.WRITE_BYTES]]
+    agreed = events[0] if (events == events[0]).all() else np.full_like(events[0], -1)
+    reads, read_bytes, writes, write_bytes = agreed.tolist()
     return {
         "dma_transfers": reads + writes,
         "dma_bytes": read_bytes + write_bytes,
