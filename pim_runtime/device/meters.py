@@ -63,10 +63,16 @@ def udiv32_variable(a: int, b: int) -> int:
 def sdiv32_variable(a: int, b: int) -> int:
     """Slots of a signed 32-bit division beyond those of non-negative operands and one quotient bit."""
     sign = 3 if a < 0 else 2 if b < 0 else 0
-    return udiv32_variable(abs(a), abs(b)) + sign
+    return udiv32_variable(magnitude(a), magnitude(b)) + sign
 
 
 @library
 def div64_steps(a: int, b: int) -> int:
     """Quotient bits of a 64-bit division beyond the first."""
-    return max(0, leading_zeros(abs(b)) - leading_zeros(abs(a)))
+    return max(0, leading_zeros(magnitude(b)) - leading_zeros(magnitude(a)))
+
+
+@library
+def magnitude(number: int) -> int:
+    """The absolute value in 64 bits: that of a loaded int8 would be an int8 in the compiled engine, and 128 is none."""
+    return abs(number + 0)

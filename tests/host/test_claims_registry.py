@@ -289,7 +289,7 @@ def test_the_worst_share_keeps_nan_and_every_name():
 # --- the checks ------------------------------------------------------------------------------------------------------
 
 NEEDS_MUCH_MEMORY = {f"C0-{number}" for number in range(10, 25)} - {"C0-10", "C0-15", "C0-20"}
-UNCALIBRATED = pytest.mark.xfail(reason="the clock is not calibrated to the narrow types yet")
+ONE_SLOT_MORE = pytest.mark.xfail(reason="one whole slot is stated per int8 product where 0.73 were measured: +1.6 %")
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +300,7 @@ def checks():
 @pytest.mark.parametrize(
     "claim_id",
     [
-        pytest.param(claim_id, marks=UNCALIBRATED if claim_id in ("C0-15", "C0-20") else ())
+        pytest.param(claim_id, marks=ONE_SLOT_MORE if claim_id == "C0-20" else ())
         for claim_id in all_checks()
         if claim_id not in NEEDS_MUCH_MEMORY
     ],
