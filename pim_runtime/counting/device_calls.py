@@ -32,9 +32,8 @@ DMA_CALLS: Mapping[object, tuple[Counter, Counter]] = MappingProxyType(
     }
 )
 CLOCK_READERS = (device.perfcounter_config, device.perfcounter_get)
-IS_ARITHMETIC: Mapping[object, str] = MappingProxyType(
-    {getattr(device, name): name for name in "add sub mul neg div rem shl shr less clz popcount".split()}
-)
+OPERATORS_OF_C = ("add", "sub", "mul", "neg", "div", "rem", "shl", "shr", "less", "clz", "popcount")
+IS_ARITHMETIC: Mapping[object, str] = MappingProxyType({getattr(device, name): name for name in OPERATORS_OF_C})
 EVENTS: Mapping[object, Counter] = MappingProxyType(
     {
         device.mem_alloc: Counter.ALLOCS,
@@ -48,7 +47,16 @@ EVENTS: Mapping[object, Counter] = MappingProxyType(
     }
 )
 # dpu-rt: `me` is a register and NR_TASKLETS a constant; a view is a pointer; a barrier has its own price.
-FREE = (device.me, device.nr_tasklets, device.wram_view, device.barrier_wait, device.charge, device.stated)
+FREE = (
+    device.me,
+    device.nr_tasklets,
+    device.wram_view,
+    device.barrier_wait,
+    device.charge,
+    device.stated,
+    print,  # of the interpreted engine, for debugging
+    breakpoint,
+)
 SLOTS: Mapping[object, int] = MappingProxyType(
     {
         device.mem_reset: 2,  # dpu-rt alloc.c: load the start, store the pointer

@@ -11,16 +11,18 @@ from collections.abc import Iterable
 
 from .. import device
 from ..device.integers import IntegerType
+from ..language.syntax import RESERVED_PREFIX
 from ..symbols import WramSymbol
 from . import tree
 from .device_calls import IS_ARITHMETIC
+from .folding import BUILTINS
 from .operations import Routine
-from .types import BUILTINS, Types, is_fixed
+from .types import Types, is_fixed
 from .values import Known, Value, ViewOf
 
 __all__ = ["ANYTHING", "METERS", "PREFIX", "RUN_TIME", "Names", "has_effects", "kind_of"]
 
-PREFIX = "_pim_"
+PREFIX = RESERVED_PREFIX
 METERS, MEASURES = f"{PREFIX}m", f"{PREFIX}x"  # a tasklet's meters, and whether this DPU measures
 PLACEHOLDER = f"{PREFIX}leave"
 ADD = f"{PREFIX}add"
@@ -190,7 +192,7 @@ class _Placeholders(ast.NodeTransformer):
     def __init__(self, meters: list[int]) -> None:
         self.meters = meters
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:  # noqa: N802 - the name that ast looks for
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
         target = node.targets[0]
         if not isinstance(target, ast.Name) or target.id != PLACEHOLDER:
             return node
