@@ -80,7 +80,7 @@ def test_any_order_of_tasklets(hardware, variant, seed, nr_tasklets, paging):
 @pytest.mark.quick
 @pytest.mark.parametrize("variant", [WIDE[1], ZSCORE[1], SOFTMAX[0], SOFTMAX[1], ONLINE[0]], ids=str)
 def test_a_constant_head_size_changes_neither_bits_nor_dmas(hardware, variant, monkeypatch):
-    """Slots it does change: the compiler knows the length of loops and the size of DMAs, and multiplies by constants."""
+    """Slots it does change: loops of constant length go by index, others by pointers, and constants multiply by shifts."""
     case = make_case(variant, tokens=21, dim=64)
     constant = run(case, hardware, nr_tasklets=3, options=INTERPRETED)
     monkeypatch.setattr(contexts, "USUAL_DIMS", ())
@@ -90,7 +90,6 @@ def test_a_constant_head_size_changes_neither_bits_nor_dmas(hardware, variant, m
     ours, theirs = (outcome.result.counters.rows for outcome in (constant, general))
     events = [Counter.READS, Counter.READ_BYTES, Counter.WRITES, Counter.WRITE_BYTES, Counter.ALLOCS, Counter.BARRIERS]
     np.testing.assert_array_equal(ours[..., events], theirs[..., events])
-    assert ours[..., Counter.SLOTS].sum() < theirs[..., Counter.SLOTS].sum()
     # No constant takes a multiply more than a number that is only known at run time.
     multiplies = [Counter.MUL16, Counter.MUL32, Counter.MUL64]
     assert (ours[..., multiplies].sum(axis=-1) <= theirs[..., multiplies].sum(axis=-1)).all()
