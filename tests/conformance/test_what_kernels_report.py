@@ -13,7 +13,7 @@ from pim_runtime.device import COUNT_CYCLES, COUNT_INSTRUCTIONS
 
 
 def test_slots_are_kept_by_phase_and_tasklet(engine, hardware):
-    """`scan`, from its source: two barriers per doubling of the distance; a block counts in the phase where it begins."""
+    """`scan`, from its source: two barriers per doubling of the distance. A block counts where it begins."""
     rounds, nr_tasklets = [1, 0, 2], 11
     inputs = {"rounds": np.array(rounds, np.int32)[:, None]}
     outcome = run(sync.scan, engine, hardware, nr_dpus=3, nr_tasklets=nr_tasklets, inputs=inputs)

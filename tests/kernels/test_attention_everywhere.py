@@ -80,7 +80,7 @@ def test_any_order_of_tasklets(hardware, variant, seed, nr_tasklets, paging):
 @pytest.mark.quick
 @pytest.mark.parametrize("variant", [WIDE[1], ZSCORE[1], SOFTMAX[0], SOFTMAX[1], ONLINE[0]], ids=str)
 def test_a_constant_head_size_changes_neither_bits_nor_dmas(hardware, variant, monkeypatch):
-    """Slots it does change: loops of constant length go by index, others by pointers, and constants multiply by shifts."""
+    """Slots it does change: loops of constant length go by index, and multiplies by constants are shifts."""
     case = make_case(variant, tokens=21, dim=64)
     constant = run(case, hardware, nr_tasklets=3, options=INTERPRETED)
     monkeypatch.setattr(contexts, "USUAL_DIMS", ())

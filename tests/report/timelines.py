@@ -74,7 +74,9 @@ def attention_step(nr_dpus=150, nr_tasklets=16):
     """Load, push, launch, pull. In the launch DPU n has n more slots per tasklet than DPU 0."""
     timeline = Timeline(HARDWARE)
     ranks = ranks_of(timeline, 0, nr_dpus)
-    timeline.append("load", mode="serial", what="scores", nr_dpus=nr_dpus, nbytes=0, transfers=0, work=None, ranks=ranks)
+    timeline.append(
+        "load", mode="serial", what="scores", nr_dpus=nr_dpus, nbytes=0, transfers=0, work=None, ranks=ranks
+    )
     add_transfer(timeline, "push", "query", nr_dpus, 64)
     add_launch(timeline, "scores", counters_of(nr_dpus, nr_tasklets, extra_slots=lambda dpu, tasklet: dpu + tasklet))
     add_transfer(timeline, "pull", "output", nr_dpus, 256)
