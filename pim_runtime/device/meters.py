@@ -64,7 +64,7 @@ def udiv32_variable(a: int, b: int) -> int:
 def sdiv32_variable(a: int, b: int) -> int:
     """Slots of a signed 32-bit division beyond those of non-negative operands and one quotient bit."""
     sign = 3 if a < 0 else 2 if b < 0 else 0
-    return udiv32_variable(abs(a), abs(b)) + sign
+    return udiv32_variable(magnitude(a), magnitude(b)) + sign
 
 
 @library
@@ -76,4 +76,10 @@ def udiv64_steps(a: int, b: int) -> int:
 @library
 def sdiv64_steps(a: int, b: int) -> int:
     """Quotient bits of a signed 64-bit division beyond the first."""
-    return udiv64_steps(abs(a), abs(b))
+    return udiv64_steps(magnitude(a), magnitude(b))
+
+
+@library
+def magnitude(number: int) -> int:
+    """The absolute value in 64 bits: that of a loaded int8 would be an int8 in the compiled engine, and 128 is none."""
+    return abs(number + 0)
