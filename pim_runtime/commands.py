@@ -82,7 +82,7 @@ Command = Load | Write | Read | Launch
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LaunchResult:
-    """What a launch left: counters in DPU order, their sums by source line, and one fault per DPU that stopped early."""
+    """What a launch left: counters in DPU order, their sums by line, and one fault per DPU that stopped early."""
 
     counters: LaunchCounters
     lines: LineProfile

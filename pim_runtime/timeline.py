@@ -28,8 +28,8 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One command. `nbytes` and `transfers` sum over its DPUs; `what` is a symbol or program; `costs` has its time,
-    `work` what was priced, `ranks` whom it kept busy. `first_dpu` is the lowest of its DPUs, numbered in its allocation.
-    A sync takes no time; it starts when its ranks are done.
+    `work` what was priced, `ranks` whom it kept busy. `first_dpu` is the lowest of its DPUs, as its allocation numbers
+    them. A sync takes no time; it starts when its ranks are done.
     """
 
     operation: Operation

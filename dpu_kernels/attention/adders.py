@@ -27,7 +27,7 @@ CALL_SLOTS, FRAME_SLOTS = 6, 12
 
 
 def row_slots(kind: IntegerType, weight: IntegerType, running: IntegerType) -> tuple[int, int]:
-    """Slots per row and per element of a scaled addition to sums of type `running`, without multiplies of >= 16 bits."""
+    """Slots per row and per element of a scaled addition to sums of type `running`, wide multiplies not included."""
     widest = max(kind.bits, weight.bits)
     called = widest > 16
     element = ELEMENT_SLOTS + LONG_SUM_SLOTS * (running.bits == 64) + ARGUMENT_MOVE_SLOTS * called

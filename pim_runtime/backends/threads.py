@@ -51,12 +51,10 @@ class ThreadBackend:
     def _launch(self, command: Launch) -> LaunchResult:
         shard, binary = self._shard, command.binary
         shard.begin(binary, command.dpus)
-        parts = self._each_part(
-            command.dpus, PARTS_PER_THREAD * self._threads, lambda dpus: shard.run(binary, dpus)
-        )
+        parts = self._each_part(command.dpus, PARTS_PER_THREAD * self._threads, lambda dpus: shard.run(binary, dpus))
         return LaunchResult(
             counters=shard.counters(command.dpus, binary.nr_tasklets),
-            lines=shard.lines(binary, sum(totals for _, totals in parts)),
+            lines=shard.lines(binary, [totals for _, totals in parts]),
             faults=tuple(fault for faults, _ in parts for fault in faults),
         )
 

@@ -32,10 +32,9 @@ from .pipeline import kernel_jit
 __all__ = ["Driver", "driver_text", "load_driver"]
 
 Driver = Callable[..., None]
-"""drive(mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases, measured)
+"""`drive` of the template below, called with 12 integers; runs DPUs first to last - 1.
 
-Runs DPUs first to last - 1. mram, wram, counters, phases, measured: host addresses of DPU 0's part; run: this thread's
-record.
+mram, wram, counters, phases, measured: host addresses of DPU 0's part. run: this thread's record.
 Raises when a DPU faults; the run record says where.
 """
 
@@ -91,9 +90,10 @@ STEP_FUNCTION = "kernel(Tasklet(i, nr_tasklets, m, w, run, meters + meters_strid
 def driver_text(closure: Closure) -> str:
     """Source of the driver of a kernel."""
     blocking = inspect.isgeneratorfunction(closure.kernel)
-    # int64(i), not i: a literal would give every generator a type of its own, and a tuple to be indexed needs one type.
+    # int64(i), not i: a literal would give every generator a type of its own, and an indexed tuple needs one type.
     created = ",\n            ".join(
-        f"kernel(Tasklet(int64({i}), nr_tasklets, m, w, run, meters + meters_stride * {i}))" for i in range(MAX_TASKLETS)
+        f"kernel(Tasklet(int64({i}), nr_tasklets, m, w, run, meters + meters_stride * {i}))"
+        for i in range(MAX_TASKLETS)
     )
     return TEMPLATE.format(
         package=PACKAGE,

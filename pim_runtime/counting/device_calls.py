@@ -32,9 +32,8 @@ DMA_CALLS: Mapping[object, tuple[Counter, Counter]] = MappingProxyType(
     }
 )
 CLOCK_READERS = (device.perfcounter_config, device.perfcounter_get)
-IS_ARITHMETIC: Mapping[object, str] = MappingProxyType(
-    {getattr(device, name): name for name in "add sub mul neg div rem shl shr less clz popcount".split()}
-)
+OPERATORS_OF_C = ("add", "sub", "mul", "neg", "div", "rem", "shl", "shr", "less", "clz", "popcount")
+IS_ARITHMETIC: Mapping[object, str] = MappingProxyType({getattr(device, name): name for name in OPERATORS_OF_C})
 EVENTS: Mapping[object, Counter] = MappingProxyType(
     {
         device.mem_alloc: Counter.ALLOCS,

@@ -33,12 +33,12 @@ def _is_measuring(node: ast.AST) -> bool:
 class _Measuring(ast.NodeTransformer):
     """Always measures."""
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802 - the name that ast looks for
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         return node.body if _is_measuring(node) else self.generic_visit(node)
 
 
 class _Plain(ast.NodeTransformer):
     """Never measures."""
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST | None:
         return None if _is_measuring(node) else self.generic_visit(node)

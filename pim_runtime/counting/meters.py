@@ -65,7 +65,7 @@ class MeterTable:
     has_variable: bool
 
     def prices(self) -> NDArray[np.int64]:
-        """What `device.scheduler.flush_counters` reads: per meter where its (counter, units) pairs start, then those."""
+        """What `scheduler.flush_counters` reads: where each meter's (counter, units) pairs start, then those."""
         merged = np.zeros((self.nr_meters, NR_COUNTERS), np.int64)
         np.add.at(merged, (self.meters, self.counters), self.units)
         pairs = [[(c, int(row[c])) for c in np.flatnonzero(row)] for row in merged]

@@ -14,8 +14,9 @@ from ..device.integers import IntegerType
 from ..symbols import WramSymbol
 from . import tree
 from .device_calls import IS_ARITHMETIC
+from .folding import BUILTINS
 from .operations import Routine
-from .types import BUILTINS, Types, is_fixed
+from .types import Types, is_fixed
 from .values import Known, Value, ViewOf
 
 __all__ = ["ANYTHING", "METERS", "PREFIX", "RUN_TIME", "Names", "has_effects", "kind_of"]
@@ -190,7 +191,7 @@ class _Placeholders(ast.NodeTransformer):
     def __init__(self, meters: list[int]) -> None:
         self.meters = meters
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:  # noqa: N802 - the name that ast looks for
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
         target = node.targets[0]
         if not isinstance(target, ast.Name) or target.id != PLACEHOLDER:
             return node

@@ -86,7 +86,7 @@ def multiply(width: int, a: Int, b: Int) -> Cost:
 
 
 def divide(width: int, a: Int, b: Int, *, operation: str) -> Cost:
-    """A quotient ("div") or remainder ("rem") as in C, or rounded down as Python's `//` ("floordiv") and `%` ("mod")."""
+    """A quotient ("div") or remainder ("rem") as in C; "floordiv" and "mod" round down, as Python's `//` and `%`."""
     power = b.constant is not None and b.constant > 0 and b.constant & (b.constant - 1) == 0
     if power and b.constant == 1 and operation in ("div", "floordiv"):
         return Cost()
@@ -114,5 +114,3 @@ def _chain_slots(number: int) -> int:
     odd = abs(number) >> ((number & -number).bit_length() - 1)
     digits = ((3 * odd) ^ odd).bit_count()  # non-zero digits of the non-adjacent form
     return digits - 1 + (odd != abs(number)) + (number < 0)
-
-

@@ -14,12 +14,12 @@ from ..device.tasklet import Tasklet
 from ..errors import KernelError
 from ..language.closure import Closure
 from . import tree
+from .context import Counting
 from .device_calls import CLOCK_READERS, DMA_CALLS
-from .expressions import Counting
+from .loops import Statements
 from .meters import Events, Meters, MeterTable
 from .names import ANYTHING, MEASURES, METERS, PREFIX, RUN_TIME, kind_of
 from .source import Source, read_source
-from .statements import Statements
 from .types import Types
 from .values import INT, Int, Known, Value, ViewOf
 
@@ -191,7 +191,7 @@ class Program:
         return self._compiled(definition, source)
 
     def _compiled(self, definition: ast.FunctionDef, source: Source) -> FunctionType:
-        """Close the function over what it names: its own free variables, counted helpers, and the run time of meters."""
+        """Close the function over what it names: its free variables, counted helpers, and the run time of meters."""
         known: dict[str, Any] = {name: source.outer[name] for name in source.function.__code__.co_freevars}
         known |= {name: getattr(run_time, function) for name, function in RUN_TIME.items()}
         known |= {made.name: dpu_function(made.function) for made in self.functions.values()}
@@ -238,5 +238,3 @@ def _argument(value: Value, hidden: bool) -> Value:
 
 def _has_loop(function: DpuFunction, source_of: Any) -> bool:
     return any(isinstance(node, ast.For | ast.While) for node in ast.walk(source_of(function.function).tree))
-
-

@@ -1,42 +1,35 @@
-"""Slots of statements, and the function to run instead: the author's statements with meters between them.
+"""Slots of statements and branches, and the statements to run instead: the author's with meters between them.
 
-Blocks that run equally often share a meter. A loop's iterations are added when it starts wherever nothing leaves it
-early, so that nothing is counted inside and the loop still vectorises.
+Blocks that run equally often share a meter.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 from .. import device
-from ..counters import Counter
 from ..device.library import DpuFunction
 from . import tree
+from .calls import Expressions
+from .context import Counting, Functions
 from .device_calls import CLOCK_READERS
-from .expressions import Counting, Expressions, Functions, Loop
-from .measuring import both_ways
-from .meters import Block, Place
-from .names import PREFIX
-from .operations import slots
+from .leaving import leaves, may_leave
+from .meters import Block
 from .types import Types, assigned_names, is_fixed
-from .values import Int, Known, RangeOf, ViewOf
+from .values import Int, Known
 
-__all__ = ["Statements"]
-
-# Published listings: a loop by index takes an addition and a compare-and-branch per iteration, one by pointers a
-# count-down that branches. The other costs of both forms fall out of the addresses (Expressions.address).
-INDEX_LOOP_SLOTS, POINTER_LOOP_SLOTS = 2, 1
+__all__ = ["SimpleStatements"]
 
 
-class Statements(Expressions):
-    """The statements of one function."""
+class SimpleStatements(Expressions):
+    """Statements and branches of one function; `Statements` knows the loops, too."""
 
     def __init__(self, types: Types, functions: Functions, counting: Counting) -> None:
         super().__init__(types, functions, counting)
         nodes = list(ast.walk(types.source.tree))
-        self.read_names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        self.read_names |= {n.target.id for n in nodes if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
+        updated = [node.target for node in nodes if isinstance(node, ast.AugAssign)]
+        loaded = [node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+        self.read_names = {node.id for node in (*loaded, *updated) if isinstance(node, ast.Name)}
 
     def body(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Count statements that run one after the other in the current block; gives what to run instead."""
@@ -44,7 +37,7 @@ class Statements(Expressions):
         for index, statement in enumerate(statements):
             out += self.statement(statement)
             rest = statements[index + 1 :]
-            if rest and _may_leave(statement):
+            if rest and may_leave(statement):
                 outer, self.block = self.block, Block(self.block)
                 following = self.body(rest)
                 out += self.counted(self.block, following, statement)
@@ -122,9 +115,9 @@ class Statements(Expressions):
         if isinstance(target, ast.Tuple) and isinstance(node, ast.Tuple):
             parts = [self.assigned(*pair) for pair in zip(target.elts, node.elts, strict=True)]
             return tree.replaced(node, elts=parts)
-        if isinstance(target, ast.Name) and isinstance(self.types.of(target), Int) and is_fixed(self.types.of(node)):
-            if not is_fixed(self.types.of(target)):
-                self.slots(node, 1)
+        variable = self.types.of(target) if isinstance(target, ast.Name) else None
+        if isinstance(variable, Int) and not is_fixed(variable) and is_fixed(self.types.of(node)):
+            self.slots(node, 1)
         width = 64 if self.types.integer(target).bits == 64 else 32
         return self.value(node, width)
 
@@ -176,11 +169,8 @@ class Statements(Expressions):
         branches = []
         for statements in (node.body, node.orelse):
             block = Block(self.block)
-            if statements is node.body and node.orelse and not _leaves(node.body[-1]):
-                block_slots = slots(1)  # the jump over the other branch
-                outer, self.block = self.block, block
-                self.add(node, block_slots)
-                self.block = outer
+            if statements is node.body and node.orelse and not leaves(node.body[-1]):
+                self.slots(node, 1, block)  # the jump over the other branch
             out = self.block_of(statements, block)
             branches.append(self.counted(block, out, node))
         self.forget(node)
@@ -194,97 +184,6 @@ class Statements(Expressions):
     def written_in(self, statements: list[ast.stmt]) -> frozenset[str]:
         """Kinds of elements that statements store."""
         return frozenset(kind for statement in statements for kind in self.functions.written(statement, self.types))
-
-    # loops
-
-    def _while_statement(self, node: ast.While) -> list[ast.stmt]:
-        loop = self.loop(None, node)
-        self.forget(node)
-        body, test_block = Block(self.block), Block(self.block)
-        self.loops.append(loop)
-        with self.aside(test_block) as before:
-            test = self.condition(node.test)
-        body.absorb(test_block.events)  # a loop is tested in front of it and behind every iteration
-        self.block.absorb(test_block.events)
-        statements = self.block_of(node.body, body)
-        statements = self.counted(body, statements, node)
-        self.loops.pop()
-        self.forget(node)
-        if before:  # the test takes statements: they come first in the loop
-            stop = ast.If(ast.UnaryOp(ast.Not(), test), [ast.Break()], [])
-            statements = [*before, *tree.placed([stop], node), *statements]
-            test = tree.number(1, node)
-        return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements)], node)
-
-    def done(self, statements: list[ast.stmt], node: ast.stmt) -> list[ast.stmt]:
-        """A finished loop; around the outermost one, the variables of its meters."""
-        return statements if self.loops else self.names.collected(statements, node)
-
-    def loop(self, variable: str | None, node: ast.For | ast.While) -> Loop:
-        """A loop, by what its body changes."""
-        names = {name for statement in node.body for part in ast.walk(statement) for name in assigned_names(part)}
-        changes = frozenset(names if variable is None else {*names, variable})
-        return Loop(variable, changes, self.written_in(node.body), self.block)
-
-    def _for_statement(self, node: ast.For) -> list[ast.stmt]:
-        assert isinstance(node.iter, ast.Call) and isinstance(node.target, ast.Name)
-        arguments = [self.value(argument) for argument in node.iter.args]
-        iterations = self.types.of(node.iter)
-        loop = self.loop(node.target.id, node)
-        self.forget(node)
-        self.names.changed({node.target.id})
-        self.defined.add(node.target.id)
-        body, pointers = Block(self.block), self.pointers(node, iterations)
-        count, only = (iterations.count, iterations.only) if isinstance(iterations, RangeOf) else (None, None)
-        closing = INDEX_LOOP_SLOTS if pointers is None else POINTER_LOOP_SLOTS
-        if only is None:
-            self.slots(node, 1 + (pointers or 0))
-        else:
-            closing = 0  # a single iteration is no loop
-        self.loops.append(loop)
-        if self.counting == "automatic" and not self.is_stated(node.body):
-            body.add(Place(self.filename, node.lineno), Counter.SLOTS, closing)
-        statements = self.block_of(node.body, body)
-        leaves = any(_may_leave_loop(statement) for statement in node.body)
-        if leaves:
-            statements = self.counted(body, statements, node)
-        self.loops.pop()
-        self.forget(node)
-        self.names.changed({node.target.id})
-        name = self.names.fresh("i")
-        made = tree.assign(name, tree.replaced(node.iter, args=arguments), node)
-        head = [*loop.prelude, made]
-        if count is not None and not leaves:
-            self.block.absorb(body.events, count)
-        elif body.events and not leaves:
-            meter = self.functions.meters.new(body.events)
-            length = tree.call("len", [tree.name(name, node)], node)
-            head.append(self.tick(meter, length, node))
-        replaced = tree.replaced(node, iter=tree.name(name, node), body=statements or node.body)
-        return self.done([*head, *both_ways(replaced)], node)
-
-    def pointers(self, node: ast.For, iterations: object) -> int | None:
-        """How many pointers the loop steps, if the compiler steps pointers: None for a loop by index.
-
-        Published listings: by index when the loop stores at its index or its count is constant, else by pointers.
-        Loops around others, around DMAs, or that use their index otherwise, go by index too.
-        """
-        assert isinstance(node.target, ast.Name)
-        if isinstance(iterations, RangeOf) and iterations.count is not None:
-            return None
-        parts = [part for statement in node.body for part in ast.walk(statement)]
-        if any(isinstance(part, ast.For | ast.While | ast.Yield) for part in parts):
-            return None
-        if any(isinstance(part, ast.Call) and self.functions.is_real_call(part, self.types) for part in parts):
-            return None
-        uses = [part for part in parts if isinstance(part, ast.Name) and part.id == node.target.id]
-        indexed = [p for p in parts if isinstance(p, ast.Subscript) and isinstance(self.types.of(p.value), ViewOf)]
-        at_index = [p for p in indexed if any(use in ast.walk(p.slice) for use in uses)]
-        if not at_index or any(isinstance(element.ctx, ast.Store) for element in at_index):
-            return None
-        if len(uses) > sum(use in ast.walk(element.slice) for element in at_index for use in uses):
-            return None
-        return len({ast.dump(element.value) for element in at_index})
 
 
 def _has_inner_effects(node: ast.stmt, types: Types) -> bool:
@@ -304,32 +203,3 @@ def _called(node: ast.Call, types: Types) -> object:
 
 def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _leaves(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Return | ast.Break | ast.Continue)
-
-
-def _walk_loop(node: ast.stmt) -> Iterator[ast.AST]:
-    """Nodes of a statement, without what a `break` or `continue` in there would belong to."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.stmt):
-            if isinstance(node, ast.For | ast.While):
-                yield from (part for part in _walk_loop(child) if not isinstance(part, ast.Break | ast.Continue))
-            else:
-                yield from _walk_loop(child)
-        else:
-            yield from ast.walk(child)
-
-
-def _may_leave(node: ast.stmt) -> bool:
-    """Whether what follows a statement may run less often, or in another phase, than what precedes it."""
-    return any(isinstance(part, ast.Return | ast.Break | ast.Continue | ast.Yield) for part in _walk_loop(node))
-
-
-def _may_leave_loop(node: ast.stmt) -> bool:
-    """Whether a statement of a loop's body may end the loop, or begin a phase."""
-    return any(isinstance(part, ast.Return | ast.Break | ast.Yield) for part in _walk_loop(node))
-
-

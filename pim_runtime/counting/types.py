@@ -6,47 +6,19 @@ A variable has one type in the whole function, as in C: the join of everything t
 from __future__ import annotations
 
 import ast
-import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from ..device.integers import IntegerType
 from ..device.library import DpuFunction
 from ..symbols import WramSymbol
 from .device_calls import ADDRESS, call_result
+from .folding import BUILTINS, OPERATORS, cast, folded, needed_bits, value_of
 from .source import Source
 from .values import BOOL, INDEX_BITS, INT, Int, Known, RangeOf, TupleOf, Value, ViewOf, constant, join, of_kind
 
-__all__ = ["BUILTINS", "Returns", "Types", "assigned_names", "is_fixed"]
+__all__ = ["Returns", "Types", "assigned_names", "is_fixed"]
 
-OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = MappingProxyType(
-    {
-        ast.Add: operator.add,
-        ast.Sub: operator.sub,
-        ast.Mult: operator.mul,
-        ast.FloorDiv: operator.floordiv,
-        ast.Mod: operator.mod,
-        ast.Pow: operator.pow,
-        ast.LShift: operator.lshift,
-        ast.RShift: operator.rshift,
-        ast.BitAnd: operator.and_,
-        ast.BitOr: operator.or_,
-        ast.BitXor: operator.xor,
-        ast.Eq: operator.eq,
-        ast.NotEq: operator.ne,
-        ast.Lt: operator.lt,
-        ast.LtE: operator.le,
-        ast.Gt: operator.gt,
-        ast.GtE: operator.ge,
-        ast.Is: operator.is_,
-        ast.IsNot: operator.is_not,
-        ast.USub: operator.neg,
-        ast.UAdd: operator.pos,
-        ast.Invert: operator.invert,
-        ast.Not: operator.not_,
-    }
-)
 ROUNDS = 8  # types only widen, a few rounds reach the fixpoint
 
 
@@ -109,9 +81,10 @@ class Types:
                 if self._is_known(node.value) and node.target.id in self.variables:
                     value = self._operation(node.op, self.variables[node.target.id], self.of(node.value))
                     self._assign(node.target, value, fresh)
-            elif isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-                if self._is_known(node.value):
-                    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            elif isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if node.value is not None and self._is_known(node.value):
+                    for target in targets:
                         self._assign(target, self.of(node.value), fresh)
 
     def _is_known(self, node: ast.expr) -> bool:
@@ -146,12 +119,12 @@ class Types:
     def _name(self, node: ast.Name) -> Value:
         if node.id in self.variables:
             return self.variables[node.id]
-        return _value_of(self.source.outer[node.id]) if node.id in self.source.outer else INT
+        return value_of(self.source.outer[node.id]) if node.id in self.source.outer else INT
 
     def _attribute(self, node: ast.Attribute) -> Value:
         owner = self.of(node.value)
         if isinstance(owner, Known) and hasattr(owner.value, node.attr):
-            return _value_of(getattr(owner.value, node.attr))
+            return value_of(getattr(owner.value, node.attr))
         if isinstance(owner, ViewOf) and node.attr == "nbytes":
             return constant(owner.length * owner.kind.itemsize) if owner.length is not None else ADDRESS
         return ADDRESS
@@ -161,7 +134,7 @@ class Types:
         if isinstance(owner, ViewOf):
             return of_kind(owner.kind)
         if isinstance(owner, Known) and isinstance(owner.value, tuple) and isinstance(index, Int):
-            return INT if index.constant is None else _value_of(owner.value[index.constant])
+            return INT if index.constant is None else value_of(owner.value[index.constant])
         if isinstance(owner, TupleOf) and isinstance(index, Int) and index.constant is not None:
             return owner.parts[index.constant]
         return INT
@@ -172,9 +145,9 @@ class Types:
     def _operation(self, op: ast.operator, left: Value, right: Value) -> Value:
         a, b = (value if isinstance(value, Int) else INT for value in (left, right))
         if a.constant is not None and b.constant is not None:
-            return _folded(op, a.constant, b.constant)
+            return folded(op, a.constant, b.constant)
         bits = max(32, a.bits) if isinstance(op, ast.LShift | ast.RShift) else max(32, a.bits, b.bits)
-        needed = min(64, _needed_bits(op, a, b))
+        needed = min(64, needed_bits(op, a, b))
         if isinstance(op, ast.BitAnd) and needed <= 17:  # a mask with a small constant shows its width
             return Int(8 if needed <= 9 else 16, needed, signed=False)
         return Int(bits, needed, signed=(a.signed or a.bits < 32) and (b.signed or b.bits < 32))
@@ -188,8 +161,7 @@ class Types:
     def _compare(self, node: ast.Compare) -> Value:
         values = [self.of(part) for part in (node.left, *node.comparators)]
         plain = [value.constant if isinstance(value, Int) else getattr(value, "value", None) for value in values]
-        fixed = [isinstance(value, Known) or (isinstance(value, Int) and value.constant is not None) for value in values]
-        if all(fixed):
+        if all(is_fixed(value) for value in values):
             pairs = zip(plain, plain[1:], node.ops, strict=False)
             return constant(int(all(OPERATORS[type(op)](a, b) for a, b, op in pairs)))
         return BOOL
@@ -228,7 +200,7 @@ class Types:
         if isinstance(function, DpuFunction):
             return self.functions.returned(function, tuple(arguments))
         if isinstance(function, IntegerType):
-            return _cast(function, arguments[0])
+            return cast(function, arguments[0])
         builtin = BUILTINS.get(function)
         return builtin(arguments) if builtin else call_result(function, arguments)
 
@@ -256,93 +228,9 @@ def _variable(value: Value) -> Value:
     return ViewOf(value.kind) if isinstance(value, ViewOf) else value
 
 
-def _value_of(value: Any) -> Value:
-    if isinstance(value, int) and not isinstance(value, type):
-        return constant(int(value))
-    return Known(value)
-
-
-def _folded(op: ast.operator, a: int, b: int) -> Value:
-    try:
-        return constant(int(OPERATORS[type(op)](a, b)))
-    except (ArithmeticError, ValueError):  # it faults when it runs
-        return INT
-
-
-def _needed_bits(op: ast.operator, a: Int, b: Int) -> int:
-    """Bits that a result can need, sign included."""
-    widest = max(a.needed_bits, b.needed_bits)
-    if isinstance(op, ast.Add | ast.Sub):
-        return widest + 1
-    if isinstance(op, ast.Mult | ast.Pow):
-        return a.needed_bits + b.needed_bits
-    if isinstance(op, ast.LShift):
-        return a.needed_bits + (b.constant if b.constant is not None else 31)
-    if isinstance(op, ast.RShift):
-        return max(2, a.needed_bits - (b.constant or 0))
-    masks = [value.needed_bits for value in (a, b) if value.constant is not None and value.constant >= 0]
-    return min(masks) if isinstance(op, ast.BitAnd) and masks else widest
-
-
-def _cast(kind: IntegerType, value: Value) -> Value:
-    if isinstance(value, Int) and value.constant is not None:
-        return Int(kind.bits, kind.bits, kind.signed, constant=kind(value.constant))
-    source = value if isinstance(value, Int) else INT
-    fits = source.needed_bits + (source.signed and not kind.signed) <= kind.bits + (not kind.signed)
-    clean = kind.bits >= 32 or (fits and source.clean)
-    return Int(kind.bits, min(source.needed_bits, kind.bits + (not kind.signed)), kind.signed, clean=clean)
-
-
 def _method_result(owner: ViewOf | Known, name: str, arguments: list[Value]) -> Value:
     if isinstance(owner, ViewOf):
         length = arguments[1] if name == "window" else INT
         return ViewOf(owner.kind, length.constant if isinstance(length, Int) else None)
     symbol: WramSymbol = owner.value
     return ViewOf(symbol.kind, symbol.size) if name == "array" else of_kind(symbol.kind)
-
-
-def _range(arguments: list[Value]) -> Value:
-    numbers = [value.constant if isinstance(value, Int) else None for value in arguments]
-    fixed = [number for number in numbers if number is not None]
-    if len(fixed) < len(numbers) or fixed[2:] == [0]:
-        return RangeOf()
-    numbers_of = range(*fixed)
-    return RangeOf(len(numbers_of), numbers_of[0] if len(numbers_of) == 1 else None)
-
-
-def _length(arguments: list[Value]) -> Value:
-    view = arguments[0]
-    return constant(view.length) if isinstance(view, ViewOf) and view.length is not None else Int(32, INDEX_BITS)
-
-
-def _extreme(choose: Callable[[list[int]], int]) -> Callable[[list[Value]], Value]:
-    def result(arguments: list[Value]) -> Value:
-        values = [value if isinstance(value, Int) else INT for value in arguments]
-        fixed = [value.constant for value in values if value.constant is not None]
-        if len(fixed) == len(values):
-            return constant(choose(fixed))
-        return Int(
-            max(32, *(value.bits for value in values)),
-            max(value.needed_bits for value in values),
-            any(value.signed for value in values),
-        )
-
-    return result
-
-
-def _absolute(arguments: list[Value]) -> Value:
-    value = arguments[0] if isinstance(arguments[0], Int) else INT
-    return constant(abs(value.constant)) if value.constant is not None else Int(max(32, value.bits), value.needed_bits)
-
-
-BUILTINS: Mapping[Any, Callable[[list[Value]], Value]] = MappingProxyType(
-    {
-        range: _range,
-        len: _length,
-        min: _extreme(min),
-        max: _extreme(max),
-        abs: _absolute,
-        int: lambda arguments: arguments[0] if isinstance(arguments[0], Int) else INT,
-        bool: lambda arguments: BOOL,
-    }
-)

@@ -22,7 +22,7 @@ class CompiledEngine:
 
         if closure.debugs:
             raise KernelError(
-                f"the kernel {closure.kernel.__qualname__} calls print() or breakpoint(), which only CPython can run: use "
+                f"the kernel {closure.kernel.__qualname__} calls print() or breakpoint(), which only CPython runs: use "
                 "EngineOptions(engine='interpreted'), or printf(t, ...)"
             )
         load_driver(closure)

@@ -48,9 +48,7 @@ class EngineOptions:
         if self.tasklet_order == "random" and self.engine == "compiled":
             raise ValueError("tasklet_order 'random' needs engine='interpreted': compiled tasklets run in turn")
         if self.timing not in ("off", "static", "exact") and not SAMPLE.fullmatch(self.timing):
-            raise ValueError(
-                f"timing {self.timing!r}: choose 'exact', 'sample:N' with N at least 1, 'static' or 'off'"
-            )
+            raise ValueError(f"timing {self.timing!r}: choose 'exact', 'sample:N' with N at least 1, 'static' or 'off'")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: at least 1, or None for one per CPU")
 

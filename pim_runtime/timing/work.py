@@ -28,7 +28,7 @@ class TransferWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LaunchWork:
-    """A launch on `nr_ranks` ranks: counters, and their sums by line, of each program that ran, all at the same time."""
+    """A launch on `nr_ranks` ranks: counters, and their sums by line, of each program that ran; all at one time."""
 
     counters: tuple[LaunchCounters, ...]
     lines: tuple[LineProfile, ...]
