@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from .. import device
 from ..device.integers import IntegerType
+from ..language.syntax import RESERVED_PREFIX
 from ..symbols import WramSymbol
 from . import tree
 from .device_calls import IS_ARITHMETIC
@@ -21,7 +22,7 @@ from .values import Known, Value, ViewOf
 
 __all__ = ["ANYTHING", "METERS", "PREFIX", "RUN_TIME", "Names", "has_effects", "kind_of"]
 
-PREFIX = "_pim_"
+PREFIX = RESERVED_PREFIX
 METERS, MEASURES = f"{PREFIX}m", f"{PREFIX}x"  # a tasklet's meters, and whether this DPU measures
 PLACEHOLDER = f"{PREFIX}leave"
 ADD = f"{PREFIX}add"

@@ -187,10 +187,8 @@ class SimpleStatements(Expressions):
 
 
 def _has_inner_effects(node: ast.stmt, types: Types) -> bool:
-    """Whether a simple statement calls a helper in the middle of an expression: what it reads must keep its order."""
-    if isinstance(node, ast.For | ast.While):
-        return False
-    whole = node.test if isinstance(node, ast.If) else getattr(node, "value", None)
+    """Whether a statement calls a helper in the middle of its expression: what it reads must keep its order."""
+    whole = getattr(node, "value", None) or getattr(node, "test", None) or getattr(node, "iter", None)
     inner = [part for part in ast.walk(whole) if part is not whole] if whole is not None else []
     calls = [part for part in inner if isinstance(part, ast.Call)]
     return any(isinstance(_called(call, types), DpuFunction) for call in calls)
