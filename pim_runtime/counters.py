@@ -98,11 +98,15 @@ class LaunchCounters:
         known = np.ones(len(rows), np.bool_) if measured is None else measured
         if known.shape != rows.shape[:1]:
             raise ValueError(f"`measured` has shape {known.shape}, but rows has {len(rows)} DPUs: give one per DPU")
-        keys = [(row.tobytes(), bool(is_measured)) for row, is_measured in zip(rows, known, strict=True)]
-        dpu_of = {key: dpu for dpu, key in enumerate(keys)}
+        flat = rows.reshape(len(rows), -1)
+        differs = (flat[1:] != flat[:-1]).any(axis=1) | (known[1:] != known[:-1])
+        starts = np.concatenate([[0], 1 + np.flatnonzero(differs)])  # of runs of equal neighbours
+        keys = [(flat[dpu].tobytes(), bool(known[dpu])) for dpu in starts]
+        dpu_of = dict(zip(keys, starts, strict=True))
         patterns = {key: pattern for pattern, key in enumerate(sorted(dpu_of))}  # so the order of DPUs does not show
         chosen = [dpu_of[key] for key in patterns]
-        pattern_of = np.array([patterns[key] for key in keys], np.intp)
+        lengths = np.diff(starts, append=len(rows))
+        pattern_of = np.repeat(np.array([patterns[key] for key in keys], np.intp), lengths)
         return cls(patterns=rows[chosen], pattern_of=pattern_of, measured=known[chosen])
 
     @property

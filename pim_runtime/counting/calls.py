@@ -36,7 +36,7 @@ class Expressions(Elements):
         return node
 
     def _attribute(self, node: ast.Attribute, width: int, home: Block) -> ast.expr:
-        return node
+        return tree.replaced(node, value=self.value(node.value))
 
     def _tuple(self, node: ast.Tuple, width: int, home: Block) -> ast.expr:
         return tree.replaced(node, elts=[self.value(element) for element in node.elts])
@@ -132,7 +132,7 @@ class Expressions(Elements):
         else:
             arguments = [self.value(argument, width) for argument in node.args]
             if function is bool:
-                self.slots(node, 1, home)
+                self.slots(node, self.words(node.args[0]), home)
         return tree.replaced(node, args=arguments)
 
     def own(self, node: ast.Call, function: DpuFunction) -> ast.expr:

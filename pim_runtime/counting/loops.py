@@ -1,4 +1,7 @@
-"""Slots of loops, which are counted from outside wherever nothing leaves them early, so that they still vectorise."""
+"""Slots of loops, which are counted from outside wherever nothing leaves them early, so that they still vectorise.
+
+Every iteration that begins is taken to be closed, also one that breaks.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,11 @@ class Statements(SimpleStatements):
         statements = self.counted(body, statements, node)
         self.loops.pop()
         self.forget(node)
-        if before:  # the test takes statements: they come first in the loop
-            stop = ast.If(ast.UnaryOp(ast.Not(), test), [ast.Break()], [])
-            statements = [*before, *tree.placed([stop], node), *statements]
-            test = tree.number(1, node)
         orelse = self.otherwise(node)
+        if before:  # the test takes statements: they come first in the loop
+            fails = ast.copy_location(ast.UnaryOp(ast.Not(), test), node)
+            stop = ast.copy_location(ast.If(fails, [*orelse, ast.copy_location(ast.Break(), node)], []), node)
+            statements, test, orelse = [*before, stop, *statements], tree.number(1, node), []
         return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements, orelse=orelse)], node)
 
     def otherwise(self, node: ast.For | ast.While) -> list[ast.stmt]:
@@ -62,6 +65,8 @@ class Statements(SimpleStatements):
     def _for_statement(self, node: ast.For) -> list[ast.stmt]:
         assert isinstance(node.target, ast.Name)
         iterations = self.types.of(node.iter)
+        if isinstance(iterations, RangeOf) and iterations.count == 0:
+            return [node]  # dead code
         iterable = self.value(node.iter)
         loop = self.loop(node.target.id, node)
         self.forget(node)

@@ -15,6 +15,7 @@ from .context import Counting, Functions
 from .device_calls import CLOCK_READERS
 from .leaving import leaves, may_leave
 from .meters import Block
+from .names import element_of
 from .types import Types, assigned_names, is_fixed
 from .values import Int, Known
 
@@ -118,8 +119,11 @@ class SimpleStatements(Expressions):
         variable = self.types.of(target) if isinstance(target, ast.Name) else None
         if isinstance(variable, Int) and not is_fixed(variable) and is_fixed(self.types.of(node)):
             self.slots(node, 1)
-        width = 64 if self.types.integer(target).bits == 64 else 32
-        return self.value(node, width)
+        if isinstance(target, ast.Subscript):
+            return self.stored(node, element_of(self.types.of(target.value)))
+        if isinstance(variable, Int) and variable.bits == 64 and not is_fixed(self.types.of(node)):
+            return self.operand(node, 64)
+        return self.value(node)
 
     def is_dead(self, name: str) -> bool:
         """Whether nobody reads a variable."""

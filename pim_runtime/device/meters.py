@@ -14,12 +14,13 @@ from .raw import peek, poke
 __all__ = [
     "MEASURES",
     "add_meter",
-    "div64_steps",
     "measures",
     "mul16_long",
     "mul32_steps",
     "sdiv32_variable",
+    "sdiv64_steps",
     "udiv32_variable",
+    "udiv64_steps",
 ]
 
 MEASURES = 0  # cell of a tasklet's meters that says whether data-dependent amounts are counted on this DPU
@@ -67,6 +68,12 @@ def sdiv32_variable(a: int, b: int) -> int:
 
 
 @library
-def div64_steps(a: int, b: int) -> int:
-    """Quotient bits of a 64-bit division beyond the first."""
-    return max(0, leading_zeros(abs(b)) - leading_zeros(abs(a)))
+def udiv64_steps(a: int, b: int) -> int:
+    """Quotient bits of an unsigned 64-bit division beyond the first."""
+    return max(0, leading_zeros(b) - leading_zeros(a))
+
+
+@library
+def sdiv64_steps(a: int, b: int) -> int:
+    """Quotient bits of a signed 64-bit division beyond the first."""
+    return udiv64_steps(abs(a), abs(b))
