@@ -20,7 +20,7 @@ from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError
 from .hardware import Hardware
 from .program import DpuBinary
 from .timeline import Timeline
-from .timing import LaunchWork, TransferWork
+from .timing import Clock, LaunchWork, TransferWork
 from .topology import Place
 
 __all__ = ["Allocation"]
@@ -29,9 +29,9 @@ __all__ = ["Allocation"]
 class Allocation:
     """`nr_dpus` DPUs in whole ranks, numbered from 0 (upmem-sdk 6.3)."""
 
-    def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions) -> None:
+    def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions, clock: Clock) -> None:
         self.hardware, self.nr_dpus = hardware, nr_dpus
-        self.timeline = Timeline(hardware)
+        self.timeline = Timeline(hardware, clock)
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
         self.when_released: weakref.finalize[Any, Any] | None = None

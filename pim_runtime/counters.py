@@ -98,10 +98,16 @@ class LaunchCounters:
         known = np.ones(len(rows), np.bool_) if measured is None else measured
         if known.shape != rows.shape[:1]:
             raise ValueError(f"`measured` has shape {known.shape}, but rows has {len(rows)} DPUs: give one per DPU")
-        flat = np.concatenate([rows.reshape(len(rows), -1), known[:, None]], axis=1)
-        as_bytes = np.ascontiguousarray(flat).view(np.dtype((np.void, flat.shape[1] * flat.itemsize)))[:, 0]
-        _, first, pattern_of = np.unique(as_bytes, return_index=True, return_inverse=True)
-        return cls(patterns=rows[first], pattern_of=pattern_of.reshape(-1), measured=known[first])
+        flat = rows.reshape(len(rows), -1)
+        differs = (flat[1:] != flat[:-1]).any(axis=1) | (known[1:] != known[:-1])
+        starts = np.concatenate([[0], 1 + np.flatnonzero(differs)])  # of runs of equal neighbours
+        keys = [(flat[dpu].tobytes(), bool(known[dpu])) for dpu in starts]
+        dpu_of = dict(zip(keys, starts, strict=True))
+        patterns = {key: pattern for pattern, key in enumerate(sorted(dpu_of))}  # so the order of DPUs does not show
+        chosen = [dpu_of[key] for key in patterns]
+        lengths = np.diff(starts, append=len(rows))
+        pattern_of = np.repeat(np.array([patterns[key] for key in keys], np.intp), lengths)
+        return cls(patterns=rows[chosen], pattern_of=pattern_of, measured=known[chosen])
 
     @property
     def rows(self) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from .allocation import Allocation
 from .engine.protocol import EngineOptions
 from .errors import AllocationError
 from .hardware import Hardware, load_profile
+from .timing import Clock
 
 __all__ = ["DEFAULT_PROFILE", "Machine", "default_machine"]
 
@@ -20,10 +21,13 @@ DEFAULT_PROFILE = "upmem-v1a"
 
 
 class Machine:
-    """Ranks of DPUs that programs may allocate."""
+    """Ranks of DPUs that programs may allocate.
 
-    def __init__(self, hardware: Hardware) -> None:
-        self.hardware = hardware
+    clock: the form of kernel time in the timelines of its allocations. Default: "closed".
+    """
+
+    def __init__(self, hardware: Hardware, *, clock: Clock = "closed") -> None:
+        self.hardware, self.clock = hardware, clock
         self._free_ranks = hardware.geometry.ranks
 
     @property
@@ -64,7 +68,7 @@ class Machine:
         return self._allocate(nr_ranks * self.hardware.geometry.dpus_per_rank, nr_ranks, options)
 
     def _allocate(self, nr_dpus: int, nr_ranks: int, options: EngineOptions) -> Allocation:
-        allocation = Allocation(self.hardware, nr_dpus, options)
+        allocation = Allocation(self.hardware, nr_dpus, options, self.clock)
         self._free_ranks -= nr_ranks
         allocation.when_released = weakref.finalize(allocation, self._take_back, nr_ranks)
         return allocation

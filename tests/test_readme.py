@@ -7,11 +7,8 @@ import re
 import shlex
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from host.attention.attention_set import AttentionSet
-from host.attention.spec import AttentionSpec
 from pim_runtime import DpuFaultError
 from pim_runtime.cli.attention import DTYPES, NORMS
 from pim_runtime.cli.main import main
@@ -19,7 +16,7 @@ from pim_runtime.cli.main import main
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S)
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
-TOUR, C_NAMES = PROGRAMS
+TOUR, REPORT, C_NAMES = PROGRAMS
 TEXTS = [text for language, text in BLOCKS if language == "text"]
 COMMANDS = [text for language, text in BLOCKS if language == "console" and text.startswith("$ pim ")]
 RUNS_OF_THE_SAMPLE = re.findall(r"^\| `(--\w+ \w+)` \|(?:.* \|)? (\S+) \| (\S+) \| (\S+) \|$", README, re.M)
@@ -43,6 +40,13 @@ def test_the_tour_is_short_enough_to_type_in():
 def test_the_tour_prints_what_the_readme_says(tmp_path, capsys):
     run_file(tmp_path, "sums.py", TOUR)
     assert capsys.readouterr().out == TEXTS[0]
+
+
+def test_the_report_of_the_tour_is_what_the_readme_says(tmp_path, capsys):
+    names = run_file(tmp_path, "sums.py", TOUR)
+    capsys.readouterr()
+    exec(REPORT, names)
+    assert capsys.readouterr().out == TEXTS[2]
 
 
 def test_the_c_names_do_the_same(tmp_path):
@@ -98,21 +102,6 @@ def test_all_tables_of_runs_are_found():
         *(f"--norm {norm}" for norm in NORMS),
         *(f"--dtype {dtype}" for dtype in DTYPES),
     ]
-
-
-@pytest.mark.parametrize(("column", "dtype"), [(1, "int32"), (2, "int16"), (3, "int8")])
-def test_published_attention_cells(column, dtype):
-    row = next(line for line in README.splitlines() if line.startswith("| modelled |"))
-    stated = int(row.split("|")[column + 1].strip().replace(",", ""))
-    spec = AttentionSpec(
-        heads=64, kv_heads=64, dim=128, max_tokens=4096, dtype=dtype, norm="div_d", acc="wrap", q_max=1, kv_max=1
-    )
-    with AttentionSet(spec, batch=1) as attention:
-        ones = np.broadcast_to(np.ones((), dtype), (1, 64, 4096, 128))
-        attention.load_kv(ones, ones)
-        before = attention.timeline.now_ps
-        attention.decode(np.ones((1, 64, 128), dtype))
-        assert round((attention.timeline.now_ps - before) / 1e6) == stated
 
 
 @pytest.mark.quick

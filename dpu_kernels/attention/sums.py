@@ -101,7 +101,7 @@ def merger(
                 clear(total)
                 for worker in range(workers):
                     mram_read(t, a[Argument.PARTIALS] + (worker * summed + i) * row_bytes + start, part, nr_bytes)
-                    add_part(total.window(0, width), 1, part.window(0, width))
+                    add_part(total.window(0, width), output(1), part.window(0, width))
                 mram_write(t, total, a[Argument.OUTPUT] + i * row_bytes + start, nr_bytes)
 
     return merge

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pim_runtime import EngineOptions, Machine
+from pim_runtime.timeline import Timeline
 
 from .answers import Answers
 from .batching import Step, run_trace
@@ -27,7 +28,7 @@ class BatchingOutcome:
     """What serving a trace left.
 
     compared, different: elements of all answers against the integer reference. left_over: the cache after the last
-    request. free_ranks_before, free_ranks_after: of the machine.
+    request. free_ranks_before, free_ranks_after: of the machine. timeline: every command, modelled.
     """
 
     steps: tuple[Step, ...]
@@ -36,6 +37,7 @@ class BatchingOutcome:
     left_over: Occupancy
     free_ranks_before: int
     free_ranks_after: int
+    timeline: Timeline
 
     @property
     def answers(self) -> dict[tuple[int, int], Answers]:
@@ -100,7 +102,7 @@ def run_batching(
                 compared += sum(array.size for array in _arrays(answers))
                 different += different_elements(answers, expected)
             advance(len(step.answers))
-        left_over = cache.occupancy()
+        left_over, timeline = cache.occupancy(), cache.timeline
     return BatchingOutcome(
         steps=tuple(steps),
         compared=compared,
@@ -108,6 +110,7 @@ def run_batching(
         left_over=left_over,
         free_ranks_before=free_ranks,
         free_ranks_after=machine.free_ranks,
+        timeline=timeline,
     )
 
 

@@ -6,7 +6,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..device.run_record import MAX_TASKLETS
-from ..engine.protocol import EngineOptions
 from ..machine import Machine
 from .attention_report import accuracy_section, emulation_section, time_section, workload_section
 from .attention_table import run_table
@@ -20,6 +19,7 @@ from .report_options import (
     report_sections,
     write_reports,
 )
+from .timing_options import add_timing_options, chosen_options, timed_machine
 
 if TYPE_CHECKING:
     from host.attention.partition import Partition
@@ -86,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     machine.add_argument("--paging", choices=("contiguous", "paged"), default="contiguous", help=f"of K, V {default}")
     add_machine_options(machine)
+    add_timing_options(machine)
     machine.add_argument("--engine", choices=("compiled", "interpreted"), default="compiled", help=default)
     add_report_arguments(parser)
 
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> Report:
     given, arguments = arguments, _with_defaults(arguments)
     _refuse_without_effect(given, arguments.norm)
     check_report_arguments(arguments)
-    machine = Machine(chosen_hardware(arguments))
+    machine = timed_machine(arguments, chosen_hardware(arguments))
     workload = _workload(arguments)
     with progress("attention", total=len(workload.queries)) as advance:
         outcome = run_workload(
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> Report:
             nr_dpus=arguments.dpus,
             nr_tasklets=arguments.tasklets,
             machine=machine,
-            options=EngineOptions(engine=arguments.engine),
+            options=chosen_options(arguments, engine=arguments.engine),
             advance=advance,
         )
     with progress("checking", total=nr_contexts(workload)) as advance:
@@ -126,7 +127,7 @@ def run(arguments: argparse.Namespace) -> Report:
         sections=(
             workload_section(workload, outcome, arguments),
             accuracy_section(verification, limits),
-            time_section(workload, outcome, machine.hardware),
+            time_section(workload, outcome, machine.hardware, arguments),
             *report_sections(arguments, decoding, machine.hardware),
             emulation_section(workload, outcome, arguments),
             *write_reports(arguments, decoding, machine.hardware, traced=everything),

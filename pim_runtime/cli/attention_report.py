@@ -13,6 +13,7 @@ from ..timeline import Row
 from ..timing import dpu_energy
 from .machine_options import machine_name
 from .output import Check, Column, Section, Table, Value
+from .timing_options import kernel_time_note
 
 if TYPE_CHECKING:
     from host.attention.experiment import Outcome
@@ -124,7 +125,7 @@ def _bound_check(name: str, agreement: Agreement) -> Check:
     return Check(name=f"within the proven bound: {name}", passed=share <= 1, detail=f"worst error is {share:.3g} of it")
 
 
-def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Section:
+def time_section(workload: Workload, outcome: Outcome, hardware: Hardware, arguments: argparse.Namespace) -> Section:
     """Modelled time of a mean decode step, by part and reason."""
     rows = outcome.timeline.rows[outcome.decode_rows :]
     steps = len(workload.queries)
@@ -140,16 +141,10 @@ def time_section(workload: Workload, outcome: Outcome, hardware: Hardware) -> Se
         Column(name="host bytes per step", unit="B", origin="exact"),
         Column(name="of which, in us", origin="modelled"),
     )
-    published = "the published program"
-    same = workload.spec.acc == "wrap" and workload.spec.dtype != "int4"  # which was not published
-    loops = f"those of {published}" if same else f"estimated from {published}'s"
-    note = (
-        f"Modelled on {machine_name(hardware)}. Instruction counts are stated, not counted: loops are {loops},"
-        " multiplies averaged over the data (host/attention/instruction_counts.py)."
-    )
     step = Table(title="Decode step", columns=columns, rows=tuple(table))
+    notes = (f"Modelled on {machine_name(hardware)}.", kernel_time_note(arguments))
     energy = _energy(rows, steps, outcome.nr_ranks, hardware)
-    return Section(title="Time on hardware", values=(energy,), tables=(step,), notes=(note,))
+    return Section(title="Time on hardware", values=(energy,), tables=(step,), notes=notes)
 
 
 def _energy(rows: list[Row], steps: int, nr_ranks: int, hardware: Hardware) -> Value:

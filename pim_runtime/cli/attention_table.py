@@ -9,13 +9,12 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..engine.protocol import EngineOptions
 from ..errors import AllocationError
-from ..machine import Machine
 from .machine_options import chosen_hardware, machine_name
 from .output import Check, Column, Report, Section, Table, Value
 from .progress import progress
 from .report_options import plot_speedups
+from .timing_options import chosen_options, kernel_time_note, timed_machine
 
 if TYPE_CHECKING:
     from host.attention.published import PublishedTable
@@ -46,7 +45,7 @@ def run_table(arguments: argparse.Namespace) -> Report:
     _check_arguments(arguments, table)
     dtypes = (arguments.dtype,) if arguments.dtype else tuple(table.cells)
     batches = (arguments.batch,) if arguments.batch is not None else table.batches
-    machine = Machine(chosen_hardware(arguments))
+    machine = timed_machine(arguments, chosen_hardware(arguments))
     needed = max(batches) * table.heads
     if arguments.dpus is not None and needed > arguments.dpus:
         raise AllocationError(
@@ -55,7 +54,7 @@ def run_table(arguments: argparse.Namespace) -> Report:
     execution = Execution(
         machine=machine,
         filled_dpus=min(PUBLISHED_DPUS, arguments.dpus or PUBLISHED_DPUS),
-        options=EngineOptions(engine=arguments.engine),
+        options=chosen_options(arguments, engine=arguments.engine),
         nr_tasklets=arguments.tasklets,
         thread_counts=() if arguments.local_cpu == "off" else local_thread_counts(),
     )
@@ -71,7 +70,8 @@ def run_table(arguments: argparse.Namespace) -> Report:
     notes = (
         f"Published: {table.source}.",
         f"Modelled: push, run and pull, one head per DPU; {modelled_on}.",
-        "No check compares modelled with published times: the instruction counts behind them are not calibrated.",
+        kernel_time_note(arguments),
+        "No check compares modelled with published times here; `pim validate --group attention` does.",
         "Measured here: the same integers in compiled code, median of a few runs after one that is not timed.",
         "A ratio of a published or measured time and a modelled one is modelled.",
         "Heads split: a prediction of the model. No published measurement splits heads, so nothing confirms it.",

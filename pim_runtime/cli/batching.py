@@ -6,12 +6,19 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..device.run_record import MAX_TASKLETS
-from ..machine import Machine
 from .attention import DTYPES, NORMS
 from .batching_report import check_section, memory_section, time_section, trace_section
 from .machine_options import add_machine_options, chosen_hardware
 from .output import Report
 from .progress import progress
+from .report_options import (
+    add_report_arguments,
+    check_report_arguments,
+    refuse_without_timeline,
+    report_sections,
+    write_reports,
+)
+from .timing_options import add_timing_options, chosen_options, timed_machine
 
 if TYPE_CHECKING:
     from host.attention.layout import Paging
@@ -52,12 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--dpus", type=int, default=4, help=f"that hold the cache {default}")
     machine.add_argument("--mram-kib", type=int, default=512, help=f"MRAM of a DPU, in KiB {default}")
     add_machine_options(machine)
+    add_timing_options(machine)
+    add_report_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Serve and verify. Raises PimError, ValueError or OSError for what cannot be served."""
     from host.attention.batching_experiment import References, run_batching
 
+    _check_reports(arguments)
     hardware = chosen_hardware(arguments).with_values({"dpu.mram_bytes": arguments.mram_kib << 10})
     trace = _trace(arguments)
     references = References(trace, nr_tasklets=arguments.tasklets)
@@ -70,18 +80,32 @@ def run(arguments: argparse.Namespace) -> Report:
                 paging=paging,
                 nr_dpus=arguments.dpus,
                 nr_tasklets=arguments.tasklets,
-                machine=Machine(hardware),
+                machine=timed_machine(arguments, hardware),
+                options=chosen_options(arguments),
                 advance=advance,
             )
+    timelines = [outcome.timeline.rows for outcome in outcomes.values()]
     return Report(
         title="Continuous batching on a KV cache in emulated DPUs",
         sections=(
             trace_section(trace, arguments),
-            time_section(outcomes, hardware),
+            time_section(outcomes, hardware, arguments),
+            *(section for rows in timelines for section in report_sections(arguments, rows, hardware)),
             memory_section(outcomes),
             check_section(outcomes),
+            *(section for rows in timelines for section in write_reports(arguments, rows, hardware, traced=rows)),
         ),
     )
+
+
+def _check_reports(arguments: argparse.Namespace) -> None:
+    """Refuse reports of one timeline about two."""
+    check_report_arguments(arguments)
+    if len(PAGINGS[arguments.paging]) > 1:
+        why = "each paging has a timeline; give --paging contiguous or --paging paged, too"
+        refuse_without_timeline(arguments, why)
+        if arguments.plot is not None:
+            raise ValueError(f"--plot: {why}")
 
 
 def _trace(arguments: argparse.Namespace) -> Trace:

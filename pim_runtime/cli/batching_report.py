@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..hardware import Hardware
 from .machine_options import machine_name
 from .output import Check, Column, Section, Table, Value
+from .timing_options import kernel_time_note
 
 if TYPE_CHECKING:
     from host.attention.batching import Step
@@ -46,7 +47,7 @@ def trace_section(trace: Trace, arguments: argparse.Namespace) -> Section:
     return Section(title="Requests", values=values)
 
 
-def time_section(outcomes: Outcomes, hardware: Hardware) -> Section:
+def time_section(outcomes: Outcomes, hardware: Hardware, arguments: argparse.Namespace) -> Section:
     """Steps, and modelled time of a mean step by part."""
     columns = (
         Column(name="paging"),
@@ -67,9 +68,8 @@ def time_section(outcomes: Outcomes, hardware: Hardware) -> Section:
         ]
         rows.append((paging, len(steps), tokens / len(steps), *times, tokens * PS_PER_S / outcome.duration_ps))
     table = Table(title="Mean step", columns=columns, rows=tuple(rows))
-    counts = "instruction counts are stated (host/attention/instruction_counts.py)"
-    note = f"Modelled on {machine_name(hardware)}; {counts}."
-    return Section(title="Time on hardware", tables=(table,), notes=(note,))
+    notes = (f"Modelled on {machine_name(hardware)}.", kernel_time_note(arguments))
+    return Section(title="Time on hardware", tables=(table,), notes=notes)
 
 
 MEASURES: tuple[tuple[str, Callable[[Step], float]], ...] = (

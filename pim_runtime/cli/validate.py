@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from ..engine.protocol import EngineOptions
 from ..hardware import load_profile
@@ -11,6 +11,7 @@ from ..machine import Machine
 from ..timing import Clock
 from .output import Report, Section
 from .progress import progress
+from .timing_options import add_clock_option
 from .validate_report import about_section, attention_section, kernel_section, points_section, transfer_section
 
 if TYPE_CHECKING:
@@ -34,12 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--group", nargs="+", action="extend", choices=GROUPS, help="only these groups of points (default: all)"
     )
-    parser.add_argument(
-        "--clock",
-        choices=get_args(Clock),
-        default="closed",
-        help="form of kernel time: sums, or the slower simulation of events (default: %(default)s)",
-    )
+    add_clock_option(parser)
     parser.add_argument("--points", action="store_true", help="also list every point")
 
 

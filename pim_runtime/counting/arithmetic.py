@@ -6,7 +6,6 @@ import ast
 
 from . import tree
 from .meters import Block
-from .names import MEASURES
 from .operations import Cost, Routine, divide, multiply, plain, shift
 from .recorder import Recorder
 from .types import is_fixed
@@ -20,7 +19,9 @@ class Arithmetic(Recorder):
     def _unaryop(self, node: ast.UnaryOp, width: int, home: Block) -> ast.expr:
         width = self.width_of(node, width)
         operand = self.operand(node.operand, width)
-        if not isinstance(node.op, ast.UAdd):
+        if isinstance(node.op, ast.Not):
+            self.add(node, plain(64 if self.types.integer(node.operand).bits == 64 else 32), home)
+        elif not isinstance(node.op, ast.UAdd):
             self.add(node, plain(width), home)
         return tree.replaced(node, operand=operand)
 
@@ -93,6 +94,6 @@ class Arithmetic(Recorder):
         meter = self.functions.meters.new({self.place(node): {routine.variable: 1}}, variable=True)
         a, b = (self.keep(operand) for operand in operands)
         self.measures = True
-        amount = self.tick(meter, self.names.measure(routine, a, b, node), node)
-        self.before.append(ast.copy_location(ast.If(tree.name(MEASURES, node), [amount], []), node))
+        amount = self.tick(meter, self.names.measure(meter, routine, a, b, node), node)
+        self.before += self.names.where_measuring([amount], node)
         return [tree.name(a, node), tree.name(b, node)]

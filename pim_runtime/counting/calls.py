@@ -36,7 +36,7 @@ class Expressions(Elements):
         return node
 
     def _attribute(self, node: ast.Attribute, width: int, home: Block) -> ast.expr:
-        return node
+        return tree.replaced(node, value=self.value(node.value))
 
     def _tuple(self, node: ast.Tuple, width: int, home: Block) -> ast.expr:
         return tree.replaced(node, elts=[self.value(element) for element in node.elts])
@@ -65,8 +65,7 @@ class Expressions(Elements):
         if function in BUILTINS:
             return self.builtin(node, function, width, home)
         if function is device.charge or function is device.stated:
-            self.state(node)
-            return node
+            return self.state(node)
         arguments = [self.value(argument) for argument in node.args]
         if function in CLOCK_READERS:
             self.reads_clock = True
@@ -75,14 +74,16 @@ class Expressions(Elements):
             self.slots(node, CALL_SLOTS + len(arguments))
         return tree.replaced(node, args=arguments)
 
-    def state(self, node: ast.Call) -> None:
-        """Count stated slots: a constant, or a number that is added at run time."""
-        number = node.args[1]
+    def state(self, node: ast.Call) -> ast.expr:
+        """Count stated slots: a constant, or a number that is known at run time and costs nothing itself."""
+        t, number = node.args
         known = self.types.integer(number).constant
         if known is not None:
             self.count(node, Counter.STATED, known)
-        else:
-            self.before.append(self.amount(node, Counter.STATED, number))
+            return node
+        slots = tree.name(self.keep(number), node)
+        self.before.append(self.amount(node, Counter.STATED, slots))
+        return tree.replaced(node, args=[t, slots])
 
     def cast(self, node: ast.Call, kind: IntegerType) -> ast.expr:
         """A cast to 64 bits extends; one to a narrow type costs where the clean value is used (values.Int.clean)."""
@@ -132,7 +133,7 @@ class Expressions(Elements):
         else:
             arguments = [self.value(argument, width) for argument in node.args]
             if function is bool:
-                self.slots(node, 1, home)
+                self.slots(node, self.words(node.args[0]), home)
         return tree.replaced(node, args=arguments)
 
     def own(self, node: ast.Call, function: DpuFunction) -> ast.expr:

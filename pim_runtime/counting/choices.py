@@ -15,13 +15,16 @@ from .operations import plain
 
 __all__ = ["Choices"]
 
+CALLED = (ast.Mult, ast.FloorDiv, ast.Mod, ast.Pow)  # operators whose routines leave no flags for a branch
+
 
 class Choices(Arithmetic):
     """Comparisons and choices of one function."""
 
     def _compare(self, node: ast.Compare, width: int, home: Block) -> ast.expr:
         result = self.compared(node)
-        self.add(node, plain(self.comparison_width(node)), home)
+        for _ in node.ops:
+            self.add(node, plain(self.comparison_width(node)), home)
         return result
 
     def compared(self, node: ast.Compare) -> ast.Compare:
@@ -85,7 +88,7 @@ class Choices(Arithmetic):
             fused = self.fused_with_zero(node)
             if fused is not None:
                 return tree.replaced(node, left=self.value(fused))
-            self.slots(node, plain(self.comparison_width(node)).events[Counter.SLOTS])
+            self.slots(node, len(node.ops) * plain(self.comparison_width(node)).events[Counter.SLOTS])
             return self.compared(node)
         if isinstance(node, ast.BoolOp):
             first, *others = node.values
@@ -97,13 +100,17 @@ class Choices(Arithmetic):
                 self.choose(node, name, self.counted(block, before, other))
             return tree.name(name, node)
         result = self.value(node)
-        if not isinstance(node, ast.BinOp):
-            self.slots(node, 1)
+        if not isinstance(node, ast.BinOp) or isinstance(node.op, CALLED):
+            self.slots(node, self.words(node))
         return result
+
+    def words(self, node: ast.expr) -> int:
+        """Words of a value, each of which takes a comparison with zero."""
+        return 2 if self.types.integer(node).bits == 64 else 1
 
     def fused_with_zero(self, node: ast.Compare) -> ast.expr | None:
         """The operation of `x & y == 0` and the like, which sets the flags that the branch needs."""
         number = self.types.integer(node.comparators[0])
         alone = len(node.ops) == 1 and isinstance(node.left, ast.BinOp) and number.constant == 0
-        cheap = alone and not isinstance(getattr(node.left, "op", None), ast.Mult | ast.FloorDiv | ast.Mod)
+        cheap = alone and not isinstance(getattr(node.left, "op", None), CALLED)
         return node.left if cheap and self.types.integer(node.left).bits < 64 else None

@@ -47,7 +47,16 @@ EVENTS: Mapping[object, Counter] = MappingProxyType(
     }
 )
 # dpu-rt: `me` is a register and NR_TASKLETS a constant; a view is a pointer; a barrier has its own price.
-FREE = (device.me, device.nr_tasklets, device.wram_view, device.barrier_wait, device.charge, device.stated)
+FREE = (
+    device.me,
+    device.nr_tasklets,
+    device.wram_view,
+    device.barrier_wait,
+    device.charge,
+    device.stated,
+    print,  # of the interpreted engine, for debugging
+    breakpoint,
+)
 SLOTS: Mapping[object, int] = MappingProxyType(
     {
         device.mem_reset: 2,  # dpu-rt alloc.c: load the start, store the pointer

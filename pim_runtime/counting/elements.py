@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from . import tree
 from .choices import Choices
 from .meters import Block
-from .names import kind_of
-from .values import Value, ViewOf
+from .names import element_of, kind_of
+from .values import Int, Value, ViewOf
 
 __all__ = ["Elements"]
 
@@ -56,7 +56,10 @@ class Elements(Choices):
     def method(self, node: ast.Call, home: Block) -> ast.expr:
         """`view.window`, `symbol.array`, `.load` and `.store`."""
         assert isinstance(node.func, ast.Attribute)
-        arguments = [self.value(argument) for argument in node.args]
+        arguments = [self.value(argument) for argument in node.args[:-1]]
+        last = node.args[-1]
+        is_store, symbol = node.func.attr == "store", self.types.of(node.func.value)
+        arguments.append(self.stored(last, element_of(symbol)) if is_store else self.value(last))
         if node.func.attr == "window":
             self.value(node.func.value)
             if self.types.integer(node.args[0]).constant is None:
@@ -66,6 +69,13 @@ class Elements(Choices):
         if node.func.attr == "store":
             self.store(self.types.of(node.func.value))
         return tree.replaced(node, args=arguments)
+
+    def stored(self, node: ast.expr, element: Int) -> ast.expr:
+        """A value on its way to an element: a store truncates, but does not extend."""
+        known = self.types.integer(node)
+        if element.bits == 64 or (not known.clean and element.bits > known.bits):
+            return self.operand(node, 64 if element.bits == 64 else 32)
+        return self.value(node)
 
     def store(self, target: Value) -> None:
         """An element of a view, or a symbol, gets a new value."""

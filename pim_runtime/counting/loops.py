@@ -1,4 +1,7 @@
-"""Slots of loops, which are counted from outside wherever nothing leaves them early, so that they still vectorise."""
+"""Slots of loops, which are counted from outside wherever nothing leaves them early, so that they still vectorise.
+
+Every iteration that begins is taken to be closed, also one that breaks.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,17 @@ class Statements(SimpleStatements):
         statements = self.counted(body, statements, node)
         self.loops.pop()
         self.forget(node)
+        orelse = self.otherwise(node)
         if before:  # the test takes statements: they come first in the loop
-            stop = ast.If(ast.UnaryOp(ast.Not(), test), [ast.Break()], [])
-            statements = [*before, *tree.placed([stop], node), *statements]
-            test = tree.number(1, node)
-        return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements)], node)
+            fails = ast.copy_location(ast.UnaryOp(ast.Not(), test), node)
+            stop = ast.copy_location(ast.If(fails, [*orelse, ast.copy_location(ast.Break(), node)], []), node)
+            statements, test, orelse = [*before, stop, *statements], tree.number(1, node), []
+        return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements, orelse=orelse)], node)
+
+    def otherwise(self, node: ast.For | ast.While) -> list[ast.stmt]:
+        """What runs when a loop was not left by `break`."""
+        block = Block(self.block)
+        return self.counted(block, self.block_of(node.orelse, block), node)
 
     def done(self, statements: list[ast.stmt], node: ast.stmt) -> list[ast.stmt]:
         """A finished loop; around the outermost one, the variables of its meters."""
@@ -54,10 +63,11 @@ class Statements(SimpleStatements):
         return Loop(variable, changes, self.written_in(node.body), self.block)
 
     def _for_statement(self, node: ast.For) -> list[ast.stmt]:
-        assert isinstance(node.iter, ast.Call)
         assert isinstance(node.target, ast.Name)
-        arguments = [self.value(argument) for argument in node.iter.args]
         iterations = self.types.of(node.iter)
+        if isinstance(iterations, RangeOf) and iterations.count == 0:
+            return [node]  # dead code
+        iterable = self.value(node.iter)
         loop = self.loop(node.target.id, node)
         self.forget(node)
         self.names.changed({node.target.id})
@@ -80,7 +90,7 @@ class Statements(SimpleStatements):
         self.forget(node)
         self.names.changed({node.target.id})
         name = self.names.fresh("i")
-        made = tree.assign(name, tree.replaced(node.iter, args=arguments), node)
+        made = tree.assign(name, iterable, node)
         head = [*loop.prelude, made]
         if count is not None and not leaves:
             self.block.absorb(body.events, count)
@@ -88,8 +98,9 @@ class Statements(SimpleStatements):
             meter = self.functions.meters.new(body.events)
             length = tree.call("len", [tree.name(name, node)], node)
             head.append(self.tick(meter, length, node))
-        replaced = tree.replaced(node, iter=tree.name(name, node), body=statements or node.body)
-        return self.done([*head, *both_ways(replaced)], node)
+        orelse = self.otherwise(node)
+        loop_of = tree.replaced(node, iter=tree.name(name, node), body=statements, orelse=orelse)
+        return self.done([*head, *both_ways(loop_of)], node)
 
     def pointers(self, node: ast.For, iterations: object) -> int | None:
         """How many pointers the loop steps, if the compiler steps pointers: None for a loop by index.

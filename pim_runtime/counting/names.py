@@ -11,31 +11,26 @@ from collections.abc import Iterable
 
 from .. import device
 from ..device.integers import IntegerType
+from ..language.syntax import RESERVED_PREFIX
 from ..symbols import WramSymbol
 from . import tree
 from .device_calls import IS_ARITHMETIC
 from .folding import BUILTINS
 from .operations import Routine
 from .types import Types, is_fixed
-from .values import Known, Value, ViewOf
+from .values import INT, Int, Known, Value, ViewOf, of_kind
 
-__all__ = ["ANYTHING", "METERS", "PREFIX", "RUN_TIME", "Names", "has_effects", "kind_of"]
+__all__ = ["ANYTHING", "KEPT", "METERS", "PREFIX", "RUN_TIME", "Names", "element_of", "has_effects", "kind_of"]
 
-PREFIX = "_pim_"
+PREFIX = RESERVED_PREFIX
 METERS, MEASURES = f"{PREFIX}m", f"{PREFIX}x"  # a tasklet's meters, and whether this DPU measures
 PLACEHOLDER = f"{PREFIX}leave"
+KEPT = f"{PREFIX}v"  # values that are computed before the statement which needs them
 ADD = f"{PREFIX}add"
-MEASURED_BY = {
-    Routine.MUL16: f"{PREFIX}mul16_long",
-    Routine.MUL32: f"{PREFIX}mul32_steps",
-    Routine.UDIV32: f"{PREFIX}udiv32_variable",
-    Routine.SDIV32: f"{PREFIX}sdiv32_variable",
-    Routine.DIV64: f"{PREFIX}div64_steps",
-}
 RUN_TIME = {
     ADD: "add_meter",
     f"{PREFIX}measures": "measures",
-    **{name: name.removeprefix(PREFIX) for name in MEASURED_BY.values()},
+    **{f"{PREFIX}{routine.measured_by}": routine.measured_by for routine in Routine},
 }
 """Functions of device.meters by the name that counted functions call them."""
 
@@ -48,6 +43,7 @@ class Names:
 
     def __init__(self) -> None:
         self.meters: list[int] = []
+        self._measuring: set[int] = set()
         self._versions: Tally[str] = Tally()
         self._fresh = 0
 
@@ -77,12 +73,19 @@ class Names:
         meters, self.meters = self.meters, []
         start = [tree.assign(_variable(meter), tree.number(0, at), at) for meter in meters]
         body = _Placeholders(meters).visit(ast.Module(loop, [])).body
-        end = [self.add_to(meter, tree.name(_variable(meter), at), at) for meter in meters]
-        return [*start, *body, *end]
+        add = {meter: self.add_to(meter, tree.name(_variable(meter), at), at) for meter in meters}
+        end = [statement for meter, statement in add.items() if meter not in self._measuring]
+        measured = [statement for meter, statement in add.items() if meter in self._measuring]
+        return [*start, *body, *end, *(self.where_measuring(measured, at) if measured else [])]
 
-    def measure(self, routine: Routine, a: str, b: str, at: ast.AST) -> ast.expr:
-        """What depends on the operands of a routine."""
-        return tree.call(MEASURED_BY[routine], [tree.name(a, at), tree.name(b, at)], at)
+    def measure(self, meter: int, routine: Routine, a: str, b: str, at: ast.AST) -> ast.expr:
+        """What depends on the operands of a routine, which `meter` collects."""
+        self._measuring.add(meter)
+        return tree.call(f"{PREFIX}{routine.measured_by}", [tree.name(a, at), tree.name(b, at)], at)
+
+    def where_measuring(self, statements: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
+        """Statements for DPUs that measure only."""
+        return [ast.copy_location(ast.If(tree.name(MEASURES, at), statements, []), at)]
 
     def call(self, function: str, arguments: list[ast.expr], at: ast.AST) -> ast.Call:
         """A call of a counted function, which gets the meters first."""
@@ -151,6 +154,12 @@ def kind_of(target: Value) -> str:
     """The kind of element that a view or symbol holds."""
     kind = target.kind if isinstance(target, ViewOf) else getattr(getattr(target, "value", None), "kind", None)
     return kind.name if isinstance(kind, IntegerType) else ANYTHING
+
+
+def element_of(target: Value) -> Int:
+    """The type of the elements of a view or symbol."""
+    kind = target.kind if isinstance(target, ViewOf) else getattr(getattr(target, "value", None), "kind", None)
+    return of_kind(kind) if isinstance(kind, IntegerType) else INT
 
 
 def has_effects(node: ast.expr, types: Types) -> bool:

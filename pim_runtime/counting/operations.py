@@ -25,13 +25,15 @@ SIGNED_POWER_OF_TWO_SLOTS, SIGNED_REMAINDER_SLOTS = 3, 5
 
 
 class Routine(Enum):
-    """A sequence whose slots depend on its operands: the counter of the operation, and that of its variable part."""
+    """A sequence whose slots depend on its operands: the counters of the operation and of its variable part, and the
+    function of device.meters that gives the latter."""
 
-    MUL16 = Counter.MUL16, Counter.MUL16_LONG
-    MUL32 = Counter.MUL32, Counter.MUL32_STEPS
-    UDIV32 = Counter.UDIV32, Counter.DIV32_VARIABLE
-    SDIV32 = Counter.SDIV32, Counter.DIV32_VARIABLE
-    DIV64 = Counter.DIV64, Counter.DIV64_STEPS
+    MUL16 = Counter.MUL16, Counter.MUL16_LONG, "mul16_long"
+    MUL32 = Counter.MUL32, Counter.MUL32_STEPS, "mul32_steps"
+    UDIV32 = Counter.UDIV32, Counter.DIV32_VARIABLE, "udiv32_variable"
+    SDIV32 = Counter.SDIV32, Counter.DIV32_VARIABLE, "sdiv32_variable"
+    UDIV64 = Counter.DIV64, Counter.DIV64_STEPS, "udiv64_steps"
+    SDIV64 = Counter.DIV64, Counter.DIV64_STEPS, "sdiv64_steps"
 
     @property
     def operation(self) -> Counter:
@@ -40,6 +42,10 @@ class Routine(Enum):
     @property
     def variable(self) -> Counter:
         return self.value[1]
+
+    @property
+    def measured_by(self) -> str:
+        return self.value[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,10 @@ def divide(width: int, a: Int, b: Int, *, operation: str) -> Cost:
         return shift(width, b) if operation in ("floordiv", "div") else plain(width)  # a shift or a mask
     if power:
         return slots((SIGNED_POWER_OF_TWO_SLOTS if operation == "div" else SIGNED_REMAINDER_SLOTS) * WORDS[width])
+    signed = a.signed or (b.signed and b.constant is None)
     if width == 64:
-        return Cost({Counter.DIV64: 1}, Routine.DIV64, calls=1)
-    routine = Routine.SDIV32 if a.signed or (b.signed and b.constant is None) else Routine.UDIV32
+        return Cost({Counter.DIV64: 1}, Routine.SDIV64 if signed else Routine.UDIV64, calls=1)
+    routine = Routine.SDIV32 if signed else Routine.UDIV32
     return Cost({routine.operation: 1}, routine, calls=1)
 
 

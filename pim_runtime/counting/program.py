@@ -21,7 +21,7 @@ from .meters import Events, Meters, MeterTable
 from .names import ANYTHING, MEASURES, METERS, PREFIX, RUN_TIME, kind_of
 from .source import Source, read_source
 from .types import Types
-from .values import INT, Int, Known, Value, ViewOf
+from .values import Int, Known, Value, ViewOf
 
 __all__ = ["CountedKernel", "counted", "uncounted"]
 
@@ -161,7 +161,7 @@ class Program:
             events=statements.block.events,
             reads_clock=self.reads_clock(function),
             is_leaf=statements.is_leaf,
-            nr_variables=len(types.variables),
+            nr_variables=sum(not isinstance(value, Known) for value in types.variables.values()),
             writes=frozenset(statements.writes),
             function=made,
         )
@@ -231,7 +231,7 @@ def _argument(value: Value, hidden: bool) -> Value:
     if not isinstance(value, Int):
         return value
     if value.constant is not None:
-        return INT if hidden else value
+        return Int(value.bits, value.bits, value.signed) if hidden else value
     needed = next((step for step in STEPS_OF_BITS if value.needed_bits <= step), 64)
     return Int(value.bits, needed, value.signed, clean=value.clean)
 

@@ -90,9 +90,12 @@ class Recorder:
             return node
         key = self.names.key(node, self.types)
         home = self.home(node) if key is not None else self.block
+        calls = home is not self.block and has_product(node)
+        if calls and not (is_harmless(node) and self.names.read(node) <= self.defined):
+            home = self.block
         if key is not None and not isinstance(node, ast.Name) and not self.is_new(f"{key}:{width}", home):
             return self.ordered(node, node)
-        if home is not self.block and self.has_product(node) and self.names.read(node) <= self.defined:
+        if calls and home is not self.block:
             return self.hoisted(node, width, home)
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
@@ -125,13 +128,9 @@ class Recorder:
         if known.constant is None and self.types.of(node) == known:
             if not known.clean:
                 self.slots(node, 1)  # the mask or sign extension of a narrow value
-            elif width == 64 and known.bits < 64 and not isinstance(node, ast.Subscript):
-                self.slots(node, 1)  # loads extend for free
+            elif width == 64 and self.width_of(node, 64) == 32 and not isinstance(node, ast.Subscript):
+                self.slots(node, 1)  # loads extend for free, and so does what is computed in 64 bits
         return result
-
-    def has_product(self, node: ast.expr) -> bool:
-        """Whether an expression may call a multiply, which a compiler moves out of a loop."""
-        return any(isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult) for part in ast.walk(node))
 
     def hoisted(self, node: ast.expr, width: int, home: Block) -> ast.expr:
         """Compute a product in front of the loop, as the compiler would."""
@@ -156,3 +155,15 @@ class Recorder:
             return statements
         meter = self.functions.meters.new(block.events)
         return [self.tick(meter, tree.number(1, at), at), *statements]
+
+
+def has_product(node: ast.expr) -> bool:
+    """Whether an expression may call a multiply, which a compiler moves out of a loop."""
+    return any(isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult) for part in ast.walk(node))
+
+
+def is_harmless(node: ast.expr) -> bool:
+    """Whether an expression cannot fault, so that it may run although the loop behind it does not."""
+    kinds = (ast.Name, ast.Constant, ast.UnaryOp, ast.BinOp, ast.unaryop, ast.operator, ast.expr_context)
+    divides = (ast.FloorDiv, ast.Mod, ast.Pow)
+    return all(isinstance(part, kinds) and not isinstance(part, divides) for part in ast.walk(node))

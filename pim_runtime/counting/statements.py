@@ -15,6 +15,7 @@ from .context import Counting, Functions
 from .device_calls import CLOCK_READERS
 from .leaving import leaves, may_leave
 from .meters import Block
+from .names import element_of, has_effects
 from .types import Types, assigned_names, is_fixed
 from .values import Int, Known
 
@@ -118,8 +119,11 @@ class SimpleStatements(Expressions):
         variable = self.types.of(target) if isinstance(target, ast.Name) else None
         if isinstance(variable, Int) and not is_fixed(variable) and is_fixed(self.types.of(node)):
             self.slots(node, 1)
-        width = 64 if self.types.integer(target).bits == 64 else 32
-        return self.value(node, width)
+        if isinstance(target, ast.Subscript):
+            return self.stored(node, element_of(self.types.of(target.value)))
+        if isinstance(variable, Int) and variable.bits == 64 and not is_fixed(self.types.of(node)):
+            return self.operand(node, 64)
+        return self.value(node)
 
     def is_dead(self, name: str) -> bool:
         """Whether nobody reads a variable."""
@@ -141,15 +145,15 @@ class SimpleStatements(Expressions):
         return target
 
     def _augassign_statement(self, node: ast.AugAssign) -> list[ast.stmt]:
-        """x += y, as x = x + y; an index that does more than compute a value is evaluated once, in front."""
-        target, before = node.target, list[ast.stmt]()
-        if isinstance(target, ast.Subscript) and self.names.key(target.slice, self.types) is None:
-            name = self.names.fresh("a")
-            before = [tree.assign(name, self.value(target.slice), node)]
-            target = tree.replaced(target, slice=tree.name(name, node))
+        """x += y, as x = x + y; an index that must be evaluated once, or before y, is."""
+        target = node.target
+        moves = isinstance(target, ast.Subscript) and self.types.integer(target.slice).constant is None
+        if isinstance(target, ast.Subscript) and moves and (self.in_order or has_effects(target.slice, self.types)):
+            index = self.keep(self.value(target.slice))
+            target = tree.replaced(target, slice=tree.name(index, node))
         operation = ast.BinOp(tree.replaced(target, ctx=ast.Load()), node.op, node.value)
         assignment = ast.Assign([target], ast.copy_location(operation, node))
-        return [*before, *self._assign_statement(ast.copy_location(assignment, node))]
+        return self._assign_statement(ast.copy_location(assignment, node))
 
     def _return_statement(self, node: ast.Return) -> list[ast.stmt]:
         if node.value is None:
@@ -187,12 +191,11 @@ class SimpleStatements(Expressions):
 
 
 def _has_inner_effects(node: ast.stmt, types: Types) -> bool:
-    """Whether a simple statement calls a helper in the middle of an expression: what it reads must keep its order."""
-    if isinstance(node, ast.For | ast.While):
-        return False
-    whole = node.test if isinstance(node, ast.If) else getattr(node, "value", None)
-    inner = [part for part in ast.walk(whole) if part is not whole] if whole is not None else []
-    calls = [part for part in inner if isinstance(part, ast.Call)]
+    """Whether a statement calls a helper in the middle of its expression: what it reads must keep its order."""
+    whole = getattr(node, "value", None) or getattr(node, "test", None) or getattr(node, "iter", None)
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    parts = [part for tree_of in (whole, *targets) if tree_of is not None for part in ast.walk(tree_of)]
+    calls = [part for part in parts if isinstance(part, ast.Call) and part is not whole]
     return any(isinstance(_called(call, types), DpuFunction) for call in calls)
 
 

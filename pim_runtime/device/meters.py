@@ -14,12 +14,13 @@ from .raw import peek, poke
 __all__ = [
     "MEASURES",
     "add_meter",
-    "div64_steps",
     "measures",
     "mul16_long",
     "mul32_steps",
     "sdiv32_variable",
+    "sdiv64_steps",
     "udiv32_variable",
+    "udiv64_steps",
 ]
 
 MEASURES = 0  # cell of a tasklet's meters that says whether data-dependent amounts are counted on this DPU
@@ -63,10 +64,22 @@ def udiv32_variable(a: int, b: int) -> int:
 def sdiv32_variable(a: int, b: int) -> int:
     """Slots of a signed 32-bit division beyond those of non-negative operands and one quotient bit."""
     sign = 3 if a < 0 else 2 if b < 0 else 0
-    return udiv32_variable(abs(a), abs(b)) + sign
+    return udiv32_variable(magnitude(a), magnitude(b)) + sign
 
 
 @library
-def div64_steps(a: int, b: int) -> int:
-    """Quotient bits of a 64-bit division beyond the first."""
-    return max(0, leading_zeros(abs(b)) - leading_zeros(abs(a)))
+def udiv64_steps(a: int, b: int) -> int:
+    """Quotient bits of an unsigned 64-bit division beyond the first."""
+    return max(0, leading_zeros(b) - leading_zeros(a))
+
+
+@library
+def sdiv64_steps(a: int, b: int) -> int:
+    """Quotient bits of a signed 64-bit division beyond the first."""
+    return udiv64_steps(magnitude(a), magnitude(b))
+
+
+@library
+def magnitude(number: int) -> int:
+    """The absolute value in 64 bits: that of a loaded int8 would be an int8 in the compiled engine, and 128 is none."""
+    return abs(number + 0)

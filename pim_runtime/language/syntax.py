@@ -16,7 +16,7 @@ from ..device.sync import BLOCKING
 from ..errors import KernelError
 from .diagnostics import point_at
 
-__all__ = ["check_syntax"]
+__all__ = ["RESERVED_PREFIX", "check_syntax"]
 
 FORBIDDEN: dict[type[ast.AST], str] = {
     ast.Lambda: "a kernel cannot define functions; write the helper at module level and mark it @dpu_function",
@@ -41,7 +41,9 @@ FORBIDDEN: dict[type[ast.AST], str] = {
     ast.Nonlocal: "a kernel has no outer variables; declare a WRAM symbol",
     ast.Delete: "a kernel cannot delete variables",
     ast.Starred: "a DPU has no argument lists",
+    ast.Match: "a kernel chooses with `if`",
 }
+RESERVED_PREFIX = "_pim_"  # of what counting puts into a kernel (counting.names)
 
 
 def check_syntax(function: FunctionType, *, blocking: bool) -> None:
@@ -124,6 +126,8 @@ class _Checker:
             raise self.refuse(
                 node, "DPU kernels are integer-only, but `/` gives a float", "use // or div(...) or a shift"
             )
+        if isinstance(node, ast.Name) and node.id.startswith(RESERVED_PREFIX):
+            raise self.refuse(node, f"names that begin with {RESERVED_PREFIX} are reserved", "choose another name")
         if isinstance(node, ast.Name) and node.id in ("float", "complex") and isinstance(node.ctx, ast.Load):
             raise self.refuse(node, f"DPU kernels are integer-only, but this is {node.id}")
 

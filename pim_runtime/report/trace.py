@@ -19,7 +19,8 @@ from ..counters import Counter, LaunchCounters
 from ..hardware import Hardware
 from ..timeline import REASONS, Row
 from ..timing import LaunchWork, dpu_kernel_cycles
-from ..timing.phases import PhaseTicks, duration_ps, phase_ticks
+from ..timing.kernel import duration_ps
+from ..timing.phases import PhaseTicks, phase_ticks
 from ..timing.variable import completed_patterns
 from ..topology import Place
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..counters import Counter, LaunchCounters
 from ..hardware import Hardware
-from .kernel import KernelTicks, all_barriers_ticks, phase_bounds
+from .kernel import KernelTicks, barriers_ticks, phase_bounds
 from .phase_events import TaskletEvents, phase_end_ticks
 from .prices import Ticks, dma_load_ticks, issue_ticks, occupancy_ticks, stall_ticks
 from .variable import completed_patterns
@@ -44,7 +44,7 @@ def event_kernel_ticks(counters: LaunchCounters, hardware: Hardware, *, most_dma
     if most_dmas < 1:
         raise ValueError(f"most_dmas is {most_dmas}: a phase is simulated with at least one DMA. Pass most_dmas >= 1.")
     rows = completed_patterns(counters, hardware)
-    barrier = all_barriers_ticks(rows, hardware)
+    barrier = barriers_ticks(rows, hardware).sum(axis=1)
     bounds = phase_bounds(rows, hardware)
     issue = rows @ issue_ticks(hardware)
     alone = np.maximum(bounds.compute, _shared_pipeline(issue, hardware.pipeline.reissue_cycles))

@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 
 from ..counters import Counter, LaunchCounters
 from ..hardware import TICKS_PER_CYCLE, Hardware
-from .cost import rounded
+from .cost import PS_PER_US, rounded
 from .prices import Ticks, dma_load_ticks, issue_ticks, occupancy_ticks, stall_ticks
 from .variable import completed_patterns
 
 __all__ = [
     "KernelTicks",
     "PhaseBounds",
-    "all_barriers_ticks",
     "barrier_ticks",
+    "barriers_ticks",
     "dpu_kernel_cycles",
+    "duration_ps",
     "kernel_ticks",
     "phase_bounds",
 ]
@@ -56,10 +57,12 @@ class PhaseBounds:
 
     compute: of the pipeline, and of the tasklet with the most slots.
     memory: of the engine, and of the slowest tasklet.
+    alone: what each tasklet would take without the others, int64 [nr_patterns, nr_phases, nr_tasklets].
     """
 
     compute: Ticks
     memory: Ticks
+    alone: Ticks
 
 
 def kernel_ticks(counters: LaunchCounters, hardware: Hardware) -> KernelTicks:
@@ -75,7 +78,7 @@ def kernel_ticks(counters: LaunchCounters, hardware: Hardware) -> KernelTicks:
     return KernelTicks(
         compute=bounds.compute.sum(axis=1),
         dma=(np.maximum(bounds.memory, bounds.compute) - bounds.compute).sum(axis=1),
-        barrier=all_barriers_ticks(rows, hardware),
+        barrier=barriers_ticks(rows, hardware).sum(axis=1),
     )
 
 
@@ -87,10 +90,11 @@ def phase_bounds(rows: NDArray[np.int64], hardware: Hardware) -> PhaseBounds:
     _require_tasklets(rows.shape[2], hardware)
     issue = issue_ticks(hardware)
     reissue = issue * hardware.pipeline.reissue_cycles
-    of_all = rows.sum(axis=2)
+    of_all, alone = rows.sum(axis=2), rows @ (reissue + stall_ticks(hardware))
     return PhaseBounds(
         compute=np.maximum(of_all @ (issue + dma_load_ticks(hardware)), (rows @ reissue).max(axis=2)),
-        memory=np.maximum(of_all @ occupancy_ticks(hardware), (rows @ (reissue + stall_ticks(hardware))).max(axis=2)),
+        memory=np.maximum(of_all @ occupancy_ticks(hardware), alone.max(axis=2)),
+        alone=alone,
     )
 
 
@@ -113,18 +117,23 @@ def barrier_ticks(nr_tasklets: int, hardware: Hardware) -> int:
     return points[-1][1] * TICKS_PER_CYCLE
 
 
-def all_barriers_ticks(rows: NDArray[np.int64], hardware: Hardware) -> Ticks:
-    """Ticks of all barriers of completed patterns, int64 [nr_patterns], each at the price of those that waited for it.
+def barriers_ticks(rows: NDArray[np.int64], hardware: Hardware) -> Ticks:
+    """Ticks of the barriers that end the phases of completed patterns, int64 [nr_patterns, nr_phases].
 
-    A phase ends with one barrier. Only the last phase of very many stands for several, taken to be equally large.
+    Each is priced for those that waited for it. Only the last phase of very many stands for several barriers, taken to
+    be equally large.
     """
     left = rows[..., Counter.BARRIERS]
-    ticks = np.zeros(len(left), np.int64)
-    opened, waiting = left.max(axis=2), left.sum(axis=2)
-    sizes = -(-waiting // np.maximum(opened, 1))
-    for size in np.unique(sizes[sizes > 0]):
-        ticks += (opened * (sizes == size)).sum(axis=1) * barrier_ticks(int(size), hardware)
+    opened = left.max(axis=2)
+    waiting = -(-left.sum(axis=2) // np.maximum(opened, 1))
+    prices = [0, *(barrier_ticks(size, hardware) for size in range(1, int(waiting.max(initial=0)) + 1))]
+    ticks: Ticks = opened * np.array(prices, np.int64)[waiting]
     return ticks
+
+
+def duration_ps(ticks: int, hardware: Hardware) -> int:
+    """Picoseconds of exact ticks, rounded half up."""
+    return rounded(Fraction(ticks * PS_PER_US, TICKS_PER_CYCLE * hardware.pipeline.clock_mhz))
 
 
 def _require_tasklets(nr_tasklets: int, hardware: Hardware) -> None:

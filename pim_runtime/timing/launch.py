@@ -5,14 +5,13 @@ Owns the choice of that DPU and the conversion to time; `kernel` owns the cycles
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
 from ..counters import LaunchCounters
-from ..hardware import TICKS_PER_CYCLE, Hardware
+from ..hardware import Hardware
 from .clock import Clock, ticks_by
-from .cost import PS_PER_US, Cost, exact_us, rounded
+from .cost import Cost, exact_us, rounded
+from .kernel import duration_ps
 
 __all__ = ["launch_costs"]
 
@@ -38,11 +37,7 @@ def launch_costs(
     )
     return (
         Cost(reason="launch", duration_ps=start_ps),
-        Cost(reason="compute", duration_ps=_duration_ps(int(ticks.compute[slowest]), hardware)),
-        Cost(reason="dma", duration_ps=_duration_ps(int(ticks.dma[slowest]), hardware)),
-        Cost(reason="barrier", duration_ps=_duration_ps(int(ticks.barrier[slowest]), hardware)),
+        Cost(reason="compute", duration_ps=duration_ps(int(ticks.compute[slowest]), hardware)),
+        Cost(reason="dma", duration_ps=duration_ps(int(ticks.dma[slowest]), hardware)),
+        Cost(reason="barrier", duration_ps=duration_ps(int(ticks.barrier[slowest]), hardware)),
     )
-
-
-def _duration_ps(ticks: int, hardware: Hardware) -> int:
-    return rounded(Fraction(ticks * PS_PER_US, TICKS_PER_CYCLE * hardware.pipeline.clock_mhz))

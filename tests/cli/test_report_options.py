@@ -45,9 +45,9 @@ def timeline():
     )
     made = Timeline(HARDWARE)
     push = TransferWork(mode="push", nr_dpus=4, nr_ranks=1, bytes_per_dpu=8)
-    made.append("write", mode="push", what="q", nr_dpus=4, nbytes=32, transfers=4, work=push)
+    made.append("write", mode="push", what="q", nr_dpus=4, nbytes=32, transfers=4, work=push, ranks=(0,))
     launch = LaunchWork(counters=(LaunchCounters.of(rows),), lines=(lines,), nr_ranks=1)
-    made.append("launch", mode="synchronous", what="scores", nr_dpus=4, nbytes=0, transfers=0, work=launch)
+    made.append("launch", mode="synchronous", what="scores", nr_dpus=4, nbytes=0, transfers=0, work=launch, ranks=(0,))
     return made
 
 

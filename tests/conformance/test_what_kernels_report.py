@@ -13,29 +13,62 @@ from pim_runtime.device import COUNT_CYCLES, COUNT_INSTRUCTIONS
 
 
 def test_slots_are_kept_by_phase_and_tasklet(engine, hardware):
-    rounds = np.array([[1], [0], [2]], np.int32)
-    outcome = run(sync.scan, engine, hardware, nr_dpus=3, nr_tasklets=11, inputs={"rounds": rounds})
+    """`scan`, from its source: two barriers per doubling of the distance. A block counts where it begins."""
+    rounds, nr_tasklets = [1, 0, 2], 11
+    inputs = {"rounds": np.array(rounds, np.int32)[:, None]}
+    outcome = run(sync.scan, engine, hardware, nr_dpus=3, nr_tasklets=nr_tasklets, inputs=inputs)
     rows, barriers = (np.array(part) for part in outcome.counters[0])
-    assert barriers.tolist() == [8, 0, 16]  # two per doubling of the distance
-    expected = np.zeros_like(rows)
-    for dpu, opened in enumerate(barriers):
-        expected[dpu, :opened:2, :, Counter.SLOTS] = 3 + np.arange(11)
+    distances = [1, 2, 4, 8]
+    assert barriers.tolist() == [2 * len(distances) * repeats for repeats in rounds]
+    expected, me = np.zeros_like(rows), np.arange(nr_tasklets)
+    for dpu, repeats in enumerate(rounds):
+        slots, stated, opened = (expected[dpu, ..., c] for c in (Counter.SLOTS, Counter.STATED, Counter.BARRIERS))
+        slots[0] += 4  # steps = 0, load rounds, index = 0, and the address of slots[me] in front of the loops
+        phase = 0
+        for _ in range(repeats):
+            slots[phase] += 2 + 1 + 1  # index and branch, distance = 1, the test in front of the inner loop
+            for distance in distances:
+                slots[phase] += 1 + 1 + 1  # the test behind an iteration, term = 0, if
+                slots[phase] += 3 * (me >= distance)  # me - distance, address, load
+                stated[phase] += 3 + me
+                slots[phase + 1] += 1 + 2 + 1  # load, both words of the sum, store
+                opened[phase : phase + 2] += 1
+                phase += 2
+                slots[phase] += 1 + 1  # shift distance, add to steps
+        slots[phase] += 1 + 1  # address and store of steps_taken[me]
     np.testing.assert_array_equal(rows, expected)
 
 
 def test_dma_alloc_and_lock_events_are_counted(engine, hardware):
+    """`reduction` of zeros, from its source."""
     rows = np.array(run(memory.reduction, engine, hardware, nr_dpus=2).counters[0][0])
+    per_element = sum(
+        (
+            2,  # index and branch: the loop stores at its index
+            1 + 1 + 1,  # address, load, add to acc
+            1,  # compare and branch of the inlined clamped()
+            2,  # its min
+            1 + 1,  # shift, store: the element is in a register, and so is its address
+        )
+    )
     of_one_tasklet = {
         Counter.READS: 1,
         Counter.READ_BYTES: 4 * memory.BLOCK,
         Counter.WRITES: 1,
         Counter.WRITE_BYTES: 4 * memory.BLOCK,
         Counter.ALLOCS: 1,
-        Counter.SLOTS: 5 * memory.BLOCK,
+        Counter.STATED: 5 * memory.BLOCK,
+        # offset, two MRAM addresses, load limit, acc = 0, index = 0, -largest once, address and store of the sum
+        Counter.SLOTS: 1 + 2 + 1 + 1 + 1 + 1 + 2 + per_element * memory.BLOCK,
     }
     expected = np.zeros_like(rows)
     for counter, amount in of_one_tasklet.items():
         expected[:, 1, :, counter] = amount
+    expected[:, :2, :, Counter.BARRIERS] = 1
+    expected[:, [0, 2], :, Counter.SLOTS] = 1  # is it tasklet 0?
+    expected[:, 0, 0, Counter.SLOTS] += 2  # mem_reset
+    # acc = 0, count and pointer; count down, step, load and both words of the sum per tasklet; store total
+    expected[:, 2, 0, Counter.SLOTS] += 1 + 2 + (1 + 1 + 1 + 2) * 16 + 1
     np.testing.assert_array_equal(rows, expected)
 
     inputs = {"strategy": np.full((1, 1), sync.LOCK, np.int32), "rounds": np.full((1, 1), 5, np.int32)}
@@ -83,8 +116,16 @@ def test_performance_counter_never_runs_backwards(engine, hardware, what, nr_tas
 
 
 def test_performance_counter_counts_in_steps_of_16(hardware, engine):
-    """With one tasklet and instructions counted, 7 slots lie between samples and each DMA instruction is one more."""
+    """With one tasklet and instructions counted; what a block takes is counted where it begins, before its readings."""
     inputs = {"what": np.array([[COUNT_INSTRUCTIONS]])}
     samples = run(output.measure, engine, hardware, nr_dpus=1, nr_tasklets=1, inputs=inputs).of("samples")
-    slots = [0, 7, 14, 21, 29, 36, 44, 51]
+    # Since the reset: mem_alloc, the address of a window (shift, add), that in MRAM (shift, add), index = 0.
+    first = hardware.sync.alloc_slots + 2 + 2 + 1
+    # Index and branch, read and shift the counter, address, store, 7 stated slots, and the first of two comparisons.
+    until_branch = 2 + 2 + 1 + 1 + 7 + 1
+    slots = [first + until_branch]
+    for i in range(output.NR_SAMPLES - 1):
+        dma = i in (3, 5)
+        slots.append(slots[-1] + 1 + dma + until_branch)  # the second comparison, and a DMA's instruction
+    assert slots[:6] == [31, 46, 61, 76, 92, 107]
     assert samples[0, : output.NR_SAMPLES].tolist() == [n & -16 for n in slots]

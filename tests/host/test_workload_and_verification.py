@@ -24,6 +24,7 @@ from host.attention.sums import SoftmaxSums
 from host.attention.verification import nr_contexts, verify
 from host.attention.workload import HeadShape, Method, real_workload, synthetic_workload
 from pim_runtime import EngineOptions, Machine
+from pim_runtime.hardware import load_profile
 from pim_runtime.timeline import Timeline
 
 HEADS, POSITIONS, TOKENS, DIM = 3, 10, 14, 6
@@ -58,7 +59,7 @@ def answered(workload, partition=WHOLE):
     ]
     return Outcome(
         outputs=rearrange(steps, lambda *each: np.stack(each)),
-        timeline=Timeline(),
+        timeline=Timeline(load_profile("upmem-v1a")),
         decode_rows=0,
         nr_dpus=workload.batch * workload.spec.kv_heads * partition.parts,
         nr_ranks=1,

@@ -10,6 +10,7 @@ from kernels_for_tests.attention import ONLINE, SOFTMAX, VARIANTS, WIDE, ZSCORE,
 
 from host.attention import contexts
 from pim_runtime import EngineOptions
+from pim_runtime.counters import Counter
 
 TASKLETS = (2, 5, 12, 17, 24)
 INTERPRETED = EngineOptions(engine="interpreted")
@@ -78,16 +79,20 @@ def test_any_order_of_tasklets(hardware, variant, seed, nr_tasklets, paging):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("variant", [WIDE[1], ZSCORE[1], SOFTMAX[0], SOFTMAX[1], ONLINE[0]], ids=str)
-def test_a_constant_head_size_changes_neither_bits_nor_counters(hardware, variant, monkeypatch):
+def test_a_constant_head_size_changes_neither_bits_nor_dmas(hardware, variant, monkeypatch):
+    """Slots it does change: loops of constant length go by index, and multiplies by constants are shifts."""
     case = make_case(variant, tokens=21, dim=64)
     constant = run(case, hardware, nr_tasklets=3, options=INTERPRETED)
     monkeypatch.setattr(contexts, "USUAL_DIMS", ())
     general = run(case, hardware, nr_tasklets=3, options=INTERPRETED)
     assert [row.what for row in constant.timeline][:1] != [row.what for row in general.timeline][:1]
     assert_same(constant.answers, general.answers)
-    np.testing.assert_array_equal(constant.result.counters.rows, general.result.counters.rows)
-    launches = [[row.costs for row in outcome.timeline if row.operation == "launch"] for outcome in (constant, general)]
-    assert launches[0] == launches[1]
+    ours, theirs = (outcome.result.counters.rows for outcome in (constant, general))
+    events = [Counter.READS, Counter.READ_BYTES, Counter.WRITES, Counter.WRITE_BYTES, Counter.ALLOCS, Counter.BARRIERS]
+    np.testing.assert_array_equal(ours[..., events], theirs[..., events])
+    # No constant takes a multiply more than a number that is only known at run time.
+    multiplies = [Counter.MUL16, Counter.MUL32, Counter.MUL64]
+    assert (ours[..., multiplies].sum(axis=-1) <= theirs[..., multiplies].sum(axis=-1)).all()
 
 
 def assert_counted_alike(ours, theirs):

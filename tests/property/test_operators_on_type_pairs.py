@@ -15,7 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from kernels_for_tests.arithmetic import NR_OPERANDS, OPERATORS, TYPES, operators
 
-from pim_runtime import DpuSet, Machine
+from pim_runtime import DpuSet, EngineOptions, Machine
 
 PAIRS = list(itertools.product(range(len(TYPES)), repeat=2))  # the types of each DPU
 MODEL = {
@@ -50,10 +50,14 @@ def expected_of(name, a, b):
     return result if -(1 << 63) <= result < 1 << 63 else None
 
 
-@pytest.fixture(scope="module")
-def combiners(engine, hardware):
+# Counted, every pair of types is a function of its own, which would take minutes to compile.
+ENGINES = [EngineOptions(engine="interpreted"), EngineOptions(engine="compiled", timing="off")]
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda options: options.engine)
+def combiners(request, hardware):
     """One DPU per pair of types."""
-    with DpuSet(len(PAIRS), machine=Machine(hardware), options=engine, binary=operators) as dpus:
+    with DpuSet(len(PAIRS), machine=Machine(hardware), options=request.param, binary=operators) as dpus:
         left, right = np.array(PAIRS, np.int32).T.copy()
         dpus.copy("left_kind", left[:, None])
         dpus.copy("right_kind", right[:, None])
@@ -61,7 +65,7 @@ def combiners(engine, hardware):
 
 
 @pytest.mark.filterwarnings("ignore:Bitwise inversion '~' on bool:DeprecationWarning")  # in CPython, since 3.12
-@settings(max_examples=20, deadline=None, phases=[Phase.reuse, Phase.generate])  # a failure names its operands
+@settings(max_examples=10, deadline=None, phases=[Phase.reuse, Phase.generate])  # a failure names its operands
 @given(steps=st.lists(STEPS, min_size=NR_OPERANDS, max_size=NR_OPERANDS))
 def test_operators_are_signed_64_bit(combiners, steps):
     codes = np.zeros((len(PAIRS), NR_OPERANDS), np.int32)

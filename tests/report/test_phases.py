@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from timelines import HARDWARE, counters_of
 
 from pim_runtime.counters import NR_COUNTERS, Counter, LaunchCounters
-from pim_runtime.timing.kernel import kernel_ticks
-from pim_runtime.timing.phases import duration_ps, phase_ticks
+from pim_runtime.timing.kernel import duration_ps, kernel_ticks
+from pim_runtime.timing.phases import phase_ticks
 
 pytestmark = pytest.mark.quick
 

@@ -44,7 +44,7 @@ def launch(timeline, rows, nr_ranks=1, waiting="synchronous"):
         nr_dpus=len(rows),
         nbytes=0,
         transfers=0,
-        work=LaunchWork(counters=(LaunchCounters.of(rows),), nr_ranks=nr_ranks),
+        work=LaunchWork(counters=(LaunchCounters.of(rows),), lines=(), nr_ranks=nr_ranks),
         ranks=range(nr_ranks),
         waiting=waiting,
     )

@@ -30,11 +30,16 @@ def counters_of(nr_dpus, nr_tasklets=16, *, phases=PHASES, extra_slots=lambda dp
     return LaunchCounters.of(rows, measured)
 
 
+def ranks_of(timeline, first_dpu, nr_dpus):
+    """Ranks that consecutive DPUs lie in."""
+    per_rank = timeline.hardware.geometry.dpus_per_rank
+    return range(first_dpu // per_rank, (first_dpu + nr_dpus - 1) // per_rank + 1)
+
+
 def add_transfer(timeline, mode, what, nr_dpus, bytes_per_dpu, *, first_dpu=0):
     """A transfer of all ranks that the DPUs lie in."""
-    per_rank = timeline.hardware.geometry.dpus_per_rank
-    nr_ranks = (first_dpu + nr_dpus - 1) // per_rank - first_dpu // per_rank + 1
-    work = TransferWork(mode=mode, nr_dpus=nr_dpus, nr_ranks=nr_ranks, bytes_per_dpu=bytes_per_dpu)
+    ranks = ranks_of(timeline, first_dpu, nr_dpus)
+    work = TransferWork(mode=mode, nr_dpus=nr_dpus, nr_ranks=len(ranks), bytes_per_dpu=bytes_per_dpu)
     return timeline.append(
         "read" if mode == "pull" else "write",
         mode=mode,
@@ -44,13 +49,14 @@ def add_transfer(timeline, mode, what, nr_dpus, bytes_per_dpu, *, first_dpu=0):
         nbytes=nr_dpus * bytes_per_dpu,
         transfers=nr_dpus,
         work=work,
+        ranks=ranks,
     )
 
 
 def add_launch(timeline, what, *counters, first_dpu=0, lines=()):
     """A launch of programs side by side."""
-    nr_dpus, per_rank = sum(one.nr_dpus for one in counters), timeline.hardware.geometry.dpus_per_rank
-    nr_ranks = (first_dpu + nr_dpus - 1) // per_rank - first_dpu // per_rank + 1
+    nr_dpus = sum(one.nr_dpus for one in counters)
+    ranks = ranks_of(timeline, first_dpu, nr_dpus)
     return timeline.append(
         "launch",
         mode="synchronous",
@@ -59,14 +65,18 @@ def add_launch(timeline, what, *counters, first_dpu=0, lines=()):
         nr_dpus=nr_dpus,
         nbytes=0,
         transfers=0,
-        work=LaunchWork(counters=counters, nr_ranks=nr_ranks, lines=lines),
+        work=LaunchWork(counters=counters, nr_ranks=len(ranks), lines=lines),
+        ranks=ranks,
     )
 
 
 def attention_step(nr_dpus=150, nr_tasklets=16):
     """Load, push, launch, pull. In the launch DPU n has n more slots per tasklet than DPU 0."""
     timeline = Timeline(HARDWARE)
-    timeline.append("load", mode="serial", what="scores", nr_dpus=nr_dpus, nbytes=0, transfers=0, work=None)
+    ranks = ranks_of(timeline, 0, nr_dpus)
+    timeline.append(
+        "load", mode="serial", what="scores", nr_dpus=nr_dpus, nbytes=0, transfers=0, work=None, ranks=ranks
+    )
     add_transfer(timeline, "push", "query", nr_dpus, 64)
     add_launch(timeline, "scores", counters_of(nr_dpus, nr_tasklets, extra_slots=lambda dpu, tasklet: dpu + tasklet))
     add_transfer(timeline, "pull", "output", nr_dpus, 256)

@@ -233,8 +233,9 @@ def test_reads_and_writes_alternate_in_proportion_and_lose_nothing():
 
 def test_a_price_and_a_timeline_have_one_form_of_the_clock():
     counters = counters_of([[{Counter.SLOTS: 100}] * 12 + [{Counter.SLOTS: 200}]])
-    work = LaunchWork(counters=(counters,), nr_ranks=1)
+    work = LaunchWork(counters=(counters,), lines=(), nr_ranks=1)
     row = {"mode": "synchronous", "what": "kernel", "nr_dpus": 1, "nbytes": 0, "transfers": 0, "work": work}
+    row["ranks"] = (0,)
     for clock, compute_cycles in (("closed", 2200), ("event", 2400)):
         costs = launch_costs(counters, nr_ranks=1, hardware=HARDWARE, clock=clock)
         assert costs[1].duration_ps == round(compute_cycles * 1_000_000 / 350)

@@ -32,7 +32,7 @@ HARDWARE = load_profile("upmem-v1a")
         ({Counter.SDIV32: 1}, 16),
         ({Counter.SDIV32: 1, Counter.DIV32_VARIABLE: 2}, 18),  # 9 instead of 7 beyond the unsigned: divisor < 0
         ({Counter.DIV64: 1}, 47),
-        ({Counter.DIV64: 1, Counter.DIV64_STEPS: 2}, 61),
+        ({Counter.DIV64: 1, Counter.DIV64_STEPS: 2}, 91),  # 22 for each further quotient bit
         ({Counter.LOCKS: 1}, 1),
         ({Counter.SYNCS: 1}, 14),
         ({Counter.ALLOCS: 1}, 12),

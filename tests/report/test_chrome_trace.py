@@ -14,7 +14,8 @@ from pim_runtime.hardware import TICKS_PER_CYCLE
 from pim_runtime.report.trace import chrome_trace, write_trace
 from pim_runtime.timeline import Timeline
 from pim_runtime.timing import dpu_kernel_cycles
-from pim_runtime.timing.phases import duration_ps, phase_ticks
+from pim_runtime.timing.kernel import duration_ps
+from pim_runtime.timing.phases import phase_ticks
 
 SLICES = """
 SELECT process.name AS process, thread.name AS thread, slice.name AS name, slice.ts, slice.dur, slice.depth,
