@@ -8,7 +8,7 @@ import numpy as np
 
 from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, load_profile
 from pim_runtime.counters import NR_COUNTERS, Counter
-from pim_runtime.device import int32, int64, wram_view
+from pim_runtime.device import int32, wram_view
 from pim_runtime.timing.prices import slot_prices
 
 __all__ = ["EXACT", "HARDWARE", "amounts", "launched", "of_arrays", "of_numbers", "of_views", "priced", "slots"]
@@ -50,15 +50,22 @@ def priced(counts: Mapping[Counter, int]) -> int:
     return int(slot_prices(HARDWARE) @ row)
 
 
-def of_numbers(function, x=0, y=0, kinds=(int32, int32)):
-    """Counts of function(t, x, y), which returns a number; x and y are loaded from variables of two types."""
+def of_numbers(function, x=0, y=0, kinds=(int32, int32), result=None):
+    """Counts of function(t, x, y); x and y are loaded from variables of two types.
+
+    What it returns is stored as type `result`, by default that of x.
+    """
     program = DpuProgram("numbers")
-    left, right, out = program.host("x", kinds[0], 8), program.host("y", kinds[1], 8), program.host("result", int64)
+    left, right, out = (
+        program.host("x", kinds[0], 8),
+        program.host("y", kinds[1], 8),
+        program.host("result", result or kinds[0], 8),
+    )
 
     @program.kernel
     def kernel(t):
         x, y = left.array(t)[0], right.array(t)[0]
-        out.store(t, function(t, x, y))
+        out.array(t)[0] = function(t, x, y)
 
     inputs = {"x": np.full((1, 8), x, kinds[0].dtype), "y": np.full((1, 8), y, kinds[1].dtype)}
     return _without(amounts(launched(program, inputs)[0]), READ_BACK)

@@ -53,7 +53,7 @@ def of_python(statement):
     return v, v[7]
 
 
-def twice(reason, *statements):
+def failing(reason, *statements):
     marks = pytest.mark.xfail(reason=reason, strict=True)
     return [pytest.param(statement, marks=marks) for statement in statements]
 
@@ -76,9 +76,9 @@ def twice(reason, *statements):
         "v[0] = step(t, v) < v[7] + step(t, v)",
         "v[0] = -step(t, v) + (step(t, v) << step(t, v))",
         "v[0] = int32(step(t, v)) + v[step(t, v)]",
-        *twice("the number of `charge` is evaluated twice", "charge(t, step(t, v))"),
-        *twice("an index that is loaded is read after the value", "v[v[7]] += step(t, v)"),
-        *twice("a helper in an index comes behind its use", "v[step(t, v) & 3] += step(t, v) & 3"),
+        "charge(t, step(t, v))",
+        *failing("an index that is loaded is read after the value", "v[v[7]] += step(t, v)"),
+        "v[step(t, v) & 3] += step(t, v) & 3",
     ],
 )
 def test_effects_happen_once_and_in_order(statement):
