@@ -76,7 +76,6 @@ def failing(reason, *statements):
         "v[0] = step(t, v) < v[7] + step(t, v)",
         "v[0] = -step(t, v) + (step(t, v) << step(t, v))",
         "v[0] = int32(step(t, v)) + v[step(t, v)]",
-        "charge(t, step(t, v))",
         *failing("an index that is loaded is read after the value", "v[v[7]] += step(t, v)"),
         "v[step(t, v) & 3] += step(t, v) & 3",
     ],
@@ -107,3 +106,9 @@ def test_effects_in_conditions(body):
         result, left = launched(program, inputs, options)
         assert left["numbers"][0].tolist() == expected, options.timing
     assert result.counters.total(Counter.STATED) == calls
+
+
+def test_the_number_of_charge_is_computed_once_and_costs_nothing_itself():
+    result, left = launched(program_of("charge(t, 9 + step(t, v))"))
+    assert left["numbers"][0, 7] == 1
+    assert result.counters.total(Counter.STATED) == 9 + 1
