@@ -23,7 +23,7 @@ CLASSES_NOTE = (
     "Classes: A arithmetic, F functional, M modelled, T trend, R recorded and not produced here. Numbers of ours are "
     "modelled times for M and for trends of times, and exact otherwise."
 )
-CLOCK_NOTE = "Failed claims of class M compare modelled times, with no constant of the clock fitted to these cells."
+CLOCK_NOTE = "Failed claims of class M compare modelled with published times: by so much is the clock off."
 NOT_YET_NOTE = "NOT YET: claims about later systems, for which this version has no check."
 
 _COLUMNS = (
