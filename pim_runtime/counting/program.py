@@ -144,18 +144,11 @@ class Program:
         return self._made(function.__name__, source, statements, body)
 
     def _count(self, function: DpuFunction, arguments: tuple[Value, ...], counting: Counting) -> CountedFunction:
-        if function in self._running:
-            raise KernelError(
-                f"{function.function.__qualname__} calls itself, and what recursion costs cannot be counted: write a "
-                "loop, or run with timing='off'"
-            )
-        self._running.append(function)
         types = self._types_of(function, arguments)
         statements = Statements(types, self, counting)
         body = self._body(statements)
         name = f"{PREFIX}f{len(self.functions)}_{function.function.__name__}"
         made = self._made(name, types.source, statements, body)
-        self._running.remove(function)
         return CountedFunction(
             name=name,
             events=statements.block.events,
@@ -216,7 +209,14 @@ class Program:
     def _types_of(self, function: DpuFunction, arguments: tuple[Value, ...]) -> Types:
         key = function, arguments
         if key not in self._types:
+            if function in self._running:
+                raise KernelError(
+                    f"{function.function.__qualname__} calls itself, and what recursion costs cannot be counted: write "
+                    "a loop, or run with timing='off'"
+                )
+            self._running.append(function)
             self._types[key] = Types(self._source_of(function.function), arguments, self)
+            self._running.remove(function)
         return self._types[key]
 
 

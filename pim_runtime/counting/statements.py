@@ -195,7 +195,8 @@ def _has_inner_effects(node: ast.stmt, types: Types) -> bool:
     whole = getattr(node, "value", None) or getattr(node, "test", None) or getattr(node, "iter", None)
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     parts = [part for tree_of in (whole, *targets) if tree_of is not None for part in ast.walk(tree_of)]
-    calls = [part for part in parts if isinstance(part, ast.Call) and part is not whole]
+    is_last = not isinstance(node, ast.AugAssign)  # x[i] += f() reads x[i] first
+    calls = [part for part in parts if isinstance(part, ast.Call) and not (part is whole and is_last)]
     return any(isinstance(_called(call, types), DpuFunction) for call in calls)
 
 

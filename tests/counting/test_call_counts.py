@@ -114,7 +114,6 @@ def test_other_translation_units_see_no_constants():
     assert Counter.MUL32 not in counts
 
 
-@pytest.mark.xfail(reason="types are inferred before recursion is found", strict=True)
 def test_recursion_cannot_be_counted():
     @dpu_function
     def again(t, x, y):
