@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from kernels_for_tests import attention
-from kernels_for_tests.arithmetic import NR_OPERANDS, OPERATIONS, OPERATORS, TYPES, arithmetic, operators
+from kernels_for_tests.arithmetic import NR_OPERANDS, OPERATIONS, TYPES, arithmetic
 from kernels_for_tests.attention import Variant
 from kernels_for_tests.fixed_point import FUNCTIONS, NR_ROWS, fixed_point
 from small_kernels import HARDWARE
@@ -48,22 +48,6 @@ def arithmetic_case():
     right |= 1  # no division by zero in any type
     inputs = {"operation": pairs[:, :1].copy(), "kind": pairs[:, 1:].copy(), "left": left, "right": right}
     return Case(program=arithmetic, nr_dpus=len(pairs), inputs=inputs)
-
-
-def operators_case():
-    pairs, (left, right) = of_operations(len(TYPES), len(TYPES))
-    which = np.resize(np.arange(len(OPERATORS)), NR_OPERANDS).astype(np.int32)
-    shifts = [i for i, n in enumerate(which) if OPERATORS[n] in ("lshift", "rshift")]
-    right |= 1
-    right[:, shifts] = 3
-    inputs = {
-        "operator_of": np.tile(which, (len(pairs), 1)),
-        "left_kind": pairs[:, :1].copy(),
-        "right_kind": pairs[:, 1:].copy(),
-        "left_bytes": left,
-        "right_bytes": right,
-    }
-    return Case(program=operators, nr_dpus=len(pairs), inputs=inputs)
 
 
 def fixed_point_case():
@@ -122,7 +106,6 @@ def stream_case(operation):
 
 CASES = {
     "arithmetic": arithmetic_case,
-    "operators": operators_case,
     "fixed_point": fixed_point_case,
     "vector_add": calibration_case(vector_add_program, uint16),
     "reduction": calibration_case(reduction_program, uint64),
