@@ -90,7 +90,7 @@ class _Writer:
             self.line(depth, f"v[({self.number(0)}) & 15] += ({self.number(1)}) & 7")
 
     def charge(self, depth: int, budget: int) -> None:
-        self.line(depth, f"charge(t, ({self.number(0)}) & 15)")
+        self.line(depth, f"charge(t, ({self.number(0)}) & 15)")  # what the number itself takes is not counted
 
     def waiting(self, depth: int, budget: int) -> None:
         if self.random.random() < 0.4:

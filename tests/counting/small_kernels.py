@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Mapping
+from itertools import count
 
 import numpy as np
 
-from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, load_profile
+from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, device, load_profile
 from pim_runtime.counters import NR_COUNTERS, Counter
-from pim_runtime.device import int32, int64, wram_view
+from pim_runtime.device import int32, wram_view
 from pim_runtime.timing.prices import slot_prices
 
-__all__ = ["EXACT", "HARDWARE", "amounts", "launched", "of_arrays", "of_numbers", "of_views", "priced", "slots"]
+__all__ = [
+    "EXACT",
+    "HARDWARE",
+    "amounts",
+    "function_of",
+    "launched",
+    "of_arrays",
+    "of_expression",
+    "of_numbers",
+    "of_views",
+    "priced",
+    "slots",
+]
 
 HARDWARE = load_profile("upmem-v1a")
 EXACT = EngineOptions(engine="interpreted", timing="exact")
+NUMBERS = count()
 READ_BACK = 3  # slots of `of_numbers` around the function: two loads and a store
 
 
@@ -50,18 +65,40 @@ def priced(counts: Mapping[Counter, int]) -> int:
     return int(slot_prices(HARDWARE) @ row)
 
 
-def of_numbers(function, x=0, y=0, kinds=(int32, int32)):
-    """Counts of function(t, x, y), which returns a number; x and y are loaded from variables of two types."""
+def of_numbers(function, x=0, y=0, kinds=(int32, int32), result=None):
+    """Counts of function(t, x, y); x and y are loaded from variables of two types.
+
+    What it returns is stored as type `result`, by default that of x.
+    """
     program = DpuProgram("numbers")
-    left, right, out = program.host("x", kinds[0], 8), program.host("y", kinds[1], 8), program.host("result", int64)
+    left, right, out = (
+        program.host("x", kinds[0], 8),
+        program.host("y", kinds[1], 8),
+        program.host("result", result or kinds[0], 8),
+    )
 
     @program.kernel
     def kernel(t):
         x, y = left.array(t)[0], right.array(t)[0]
-        out.store(t, function(t, x, y))
+        out.array(t)[0] = function(t, x, y)
 
     inputs = {"x": np.full((1, 8), x, kinds[0].dtype), "y": np.full((1, 8), y, kinds[1].dtype)}
     return _without(amounts(launched(program, inputs)[0]), READ_BACK)
+
+
+def function_of(text):
+    """A helper f(t, x, y) that returns the value of an expression in kernel language."""
+    filename = f"<expression {next(NUMBERS)}>"
+    source = f"@dpu_function\ndef f(t, x, y):\n    return {text}\n"
+    linecache.cache[filename] = len(source), None, source.splitlines(keepends=True), filename
+    names = {name: getattr(device, name) for name in device.__all__}
+    exec(compile(source, filename, "exec"), names)
+    return names["f"]
+
+
+def of_expression(text, kind=int32, x=5, y=3, result=None):
+    """Counts of an expression of two variables x and y, stored as their type or as `result`."""
+    return of_numbers(function_of(text), x, y, (kind, kind), result)
 
 
 def of_arrays(function, kind=int32, length=8, a=0, b=0, n=0):

@@ -131,7 +131,6 @@ def test_a_branch_fuses_with_the_operation_it_tests():
     assert of_numbers(opposite) == slots(1)
 
 
-@pytest.mark.xfail(reason="a called multiply is taken to fuse with the branch", strict=True)
 def test_a_branch_does_not_fuse_with_a_call():
     @dpu_function
     def product(t, x, y):

@@ -146,7 +146,6 @@ def test_a_single_iteration_is_no_loop():
     assert of_numbers(once) == slots(1 + 1)  # 7 y is one shift-and-subtract
 
 
-@pytest.mark.xfail(reason="a loop of no iteration costs its start", strict=True)
 def test_a_constant_loop_of_no_iteration_is_dead():
     @dpu_function
     def never(t, x, y):
