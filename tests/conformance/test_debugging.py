@@ -45,5 +45,5 @@ def test_print_and_breakpoint_work_in_the_interpreted_engine(dpus, monkeypatch, 
 
 @pytest.mark.quick
 def test_the_compiled_engine_refuses_them(dpus):
-    with pytest.raises(KernelError, match=r"only CPython can run.*interpreted"):
+    with pytest.raises(KernelError, match=r"only CPython runs.*interpreted"):
         dpus(1).load(program)

@@ -35,7 +35,7 @@ def test_slots_are_kept_by_phase_and_tasklet(engine, hardware):
                 opened[phase : phase + 2] += 1
                 phase += 2
                 slots[phase] += 1 + 1  # shift distance, add to steps
-        slots[phase] += 1 + 1  # address and store of steps_taken[me]
+        slots[phase] += 1 + 1 + 1  # address of steps_taken[me], steps to 64 bits, store
     np.testing.assert_array_equal(rows, expected)
 
 
@@ -119,13 +119,13 @@ def test_performance_counter_counts_in_steps_of_16(hardware, engine):
     """With one tasklet and instructions counted; what a block takes is counted where it begins, before its readings."""
     inputs = {"what": np.array([[COUNT_INSTRUCTIONS]])}
     samples = run(output.measure, engine, hardware, nr_dpus=1, nr_tasklets=1, inputs=inputs).of("samples")
-    # Since the reset: mem_alloc, the address of a window (shift, add), that in MRAM (shift, add), index = 0.
-    first = hardware.sync.alloc_slots + 2 + 2 + 1
-    # Index and branch, read and shift the counter, address, store, 7 stated slots, and the first of two comparisons.
-    until_branch = 2 + 2 + 1 + 1 + 7 + 1
+    # Since the reset: mem_alloc, the address of a window (shift, add), index = 0.
+    first = hardware.sync.alloc_slots + 2 + 1
+    # Index and branch, read and shift the counter, 64 bits, address, store, 7 stated slots, the first of two tests.
+    until_branch = 2 + 2 + 1 + 1 + 1 + 7 + 1
     slots = [first + until_branch]
     for i in range(output.NR_SAMPLES - 1):
-        dma = i in (3, 5)
-        slots.append(slots[-1] + 1 + dma + until_branch)  # the second comparison, and a DMA's instruction
-    assert slots[:6] == [31, 46, 61, 76, 92, 107]
+        dma = 2 + 1 if i in (3, 5) else 0  # its address in MRAM (shift, add), and its instruction
+        slots.append(slots[-1] + 1 + dma + until_branch)  # and the second test
+    assert slots == [30, 46, 62, 78, 97, 113, 132, 148]
     assert samples[0, : output.NR_SAMPLES].tolist() == [n & -16 for n in slots]

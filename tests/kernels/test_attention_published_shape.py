@@ -27,10 +27,12 @@ HEADS, TOKENS, DIM, NR_TASKLETS, NR_DPUS, DPUS_PER_RANK = 32, 4096, 128, 17, 64,
 WORKERS = NR_TASKLETS - 1
 TOKENS_PER_WORKER, GROUPS_PER_WORKER = TOKENS // WORKERS, TOKENS // 8 // WORKERS
 CLOCK_MHZ, REISSUE_CYCLES, DMA_LOAD_SLOTS = 350, 11, Fraction(3, 2)
-# A 16-bit multiply of operands in 0 to 255 is one slot, a 32-bit one with a multiplier of one bit eight.
+# A 16-bit multiply of operands in 0 to 255 is one slot and of others seven, a 32-bit one with a multiplier of one bit
+# eight. The master's int16 multiplies are long, because every worker's sums are 256.
 SLOTS_OF = {
     **dict.fromkeys((Counter.SLOTS, Counter.STATED, Counter.MUL16, Counter.MUL32_STEPS), 1),
     **dict.fromkeys((Counter.READS, Counter.WRITES), 1),
+    Counter.MUL16_LONG: 6,
     Counter.MUL32: 8,
     Counter.ALLOCS: 12,
 }
