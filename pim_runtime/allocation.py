@@ -136,9 +136,7 @@ class Allocation:
         )
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
-        result = self.backend.submit(Launch(dpus=dpus, binary=binary))
-        assert result is not None
-        return result
+        return self.backend.submit(Launch(dpus=dpus, binary=binary))
 
     def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
         """Runs of neighbouring DPUs with the same program."""

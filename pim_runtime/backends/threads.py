@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, overload
 
-from ..commands import Command, Launch, LaunchResult, Load, Write
+from ..blocks import Blocks
+from ..commands import Capture, Command, Launch, LaunchResult, Load, Read, Restore, Write
 from ..engine.protocol import EngineOptions
 from ..engine.shard import Shard
 from ..hardware import Hardware
@@ -28,13 +29,24 @@ class ThreadBackend:
         self._threads = 1 if options.engine == "interpreted" else options.threads or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="dpu") if self._threads > 1 else None
 
-    def submit(self, command: Command) -> LaunchResult | None:
-        """Execute a command; a launch has a result, a read fills the command's rows."""
+    @overload
+    def submit(self, command: Launch) -> LaunchResult: ...
+    @overload
+    def submit(self, command: Capture) -> Blocks: ...
+    @overload
+    def submit(self, command: Load | Write | Read | Restore) -> None: ...
+
+    def submit(self, command: Command) -> LaunchResult | Blocks | None:
+        """Execute a command; a launch and a capture have a result, a read fills the command's rows."""
         shard = self._shard
         if isinstance(command, Load):
             shard.load(command)
         elif isinstance(command, Launch):
             return self._launch(command)
+        elif isinstance(command, Capture):
+            return shard.capture(command)
+        elif isinstance(command, Restore):
+            shard.restore(command)
         else:
             copy = shard.write if isinstance(command, Write) else shard.read
             total = command.nbytes * len(command.dpus)
