@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ class Allocation:
         self.timeline = Timeline(hardware, clock)
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
+        self.faults: dict[int, Fault] = {}  # of each DPU whose last launch failed
         self.when_released: weakref.finalize[Any, Any] | None = None
         self._timing = options.timing
         self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
@@ -91,6 +94,8 @@ class Allocation:
         """
         groups = self._groups(dpus)
         results = tuple(self._run(group, binary) for group, binary in groups)
+        faults = [fault for result in results for fault in result.faults]
+        self.replace_faults(dpus, {fault.dpu - dpus.start: fault for fault in faults})
         self.timeline.append(
             "launch",
             mode="synchronous",
@@ -102,8 +107,14 @@ class Allocation:
             transfers=0,
             work=self._work(results, len(self.ranks_of(dpus))),
         )
-        self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
+        self._raise_faults(faults, len(dpus))
         return results
+
+    def replace_faults(self, dpus: range, faults: Mapping[int, Fault]) -> None:
+        """Say how the last launch of some DPUs failed, by their position in `dpus`; the others of them did not fail."""
+        for dpu in dpus:
+            self.faults.pop(dpu, None)
+        self.faults |= {dpus.start + index: replace(fault, dpu=dpus.start + index) for index, fault in faults.items()}
 
     def release(self) -> None:
         """Give memory and ranks back. Nothing works afterwards."""

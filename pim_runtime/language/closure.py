@@ -40,6 +40,7 @@ class Closure:
     """A kernel with all it refers to.
 
     facts: what decides its compiled form: texts, and symbols that stand for an address.
+    references: every name that a function uses, with what it stands for; among the facts, too.
     formats: printf formats by their key in a log. prints: whether it calls printf at all.
     debugs: whether it calls print() or breakpoint(), which only CPython can run.
     """
@@ -47,6 +48,7 @@ class Closure:
     kernel: FunctionType
     functions: tuple[FunctionType, ...]
     facts: tuple[str | Placed, ...]
+    references: tuple[tuple[str, str | Placed], ...]
     formats: Mapping[int, str]
     prints: bool
     debugs: bool
@@ -54,8 +56,12 @@ class Closure:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Content hash: equal fingerprints mean equal compiled code. Asks the symbols for their addresses."""
-        facts = (fact if isinstance(fact, str) else f"{fact!r} at {fact.address}" for fact in self.facts)
-        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return hashlib.sha256("\n".join(map(_described, self.facts)).encode()).hexdigest()
+
+    @property
+    def meanings(self) -> tuple[str, ...]:
+        """What the names in its functions stand for. Asks the symbols for their addresses."""
+        return tuple(f"{name} is {_described(value)}" for name, value in self.references)
 
     @property
     def files(self) -> dict[int, str]:
@@ -82,6 +88,7 @@ def close_over(kernel: FunctionType) -> Closure:
         kernel=kernel,
         functions=tuple(walk.functions),
         facts=tuple(walk.facts),
+        references=tuple(walk.references),
         formats={format_key(text): text for text in walk.strings} if walk.prints else {},
         prints=walk.prints,
         debugs=walk.debugs,
@@ -92,6 +99,7 @@ class _Walk:
     def __init__(self) -> None:
         self.functions: list[FunctionType] = []
         self.facts: list[str | Placed] = []
+        self.references: list[tuple[str, str | Placed]] = []
         self.strings: set[str] = set()
         self.prints = self.debugs = False
 
@@ -104,7 +112,9 @@ class _Walk:
         self.facts.append(f"{code.co_code.hex()} {_constants(code)} {list(code.co_lines())}")
         self.strings.update(value for value in code.co_consts if isinstance(value, str))
         for name, value in _references(function):
-            self.facts += [name, self.describe(function, name, value)]
+            meaning = self.describe(function, name, value)
+            self.facts += [name, meaning]
+            self.references.append((name, meaning))
 
     def describe(self, function: FunctionType, name: str, value: Any) -> str | Placed:
         """What changes when the meaning of the name changes."""
@@ -128,6 +138,10 @@ class _Walk:
             self.debugs |= name in DEBUGGING
             return "builtin"
         raise KernelError(_refusal(function, name, value))
+
+
+def _described(fact: str | Placed) -> str:
+    return fact if isinstance(fact, str) else f"{fact!r} at {fact.address}"
 
 
 def _constants(code: CodeType) -> list[str]:
