@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol
 
 from .places import Place
 from .stage import Report, Stage
 
-__all__ = ["ENGINES", "EngineName", "Group", "Hazard", "Outcome", "Score", "Variant"]
+__all__ = ["ENGINES", "EngineName", "Group", "Hazard", "HostProgram", "Outcome", "Variant"]
 
 EngineName = Literal["compiled", "interpreted"]
 ENGINES: tuple[EngineName, ...] = ("compiled", "interpreted")
@@ -33,7 +32,12 @@ Group = Literal[
     "saved states",
 ]
 
-HostProgram: TypeAlias = Callable[[Stage, Variant], None]
+
+class HostProgram(Protocol):
+    """A host program that can make a mistake."""
+
+    def __call__(self, stage: Stage, variant: Variant) -> None:
+        """Run with the mistake, or mended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,26 +94,3 @@ class Outcome:
     def passed(self) -> bool:
         """All three."""
         return self.is_reported and self.has_place and self.has_clean_twin
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """How many hazards of a group, on one engine, were reported, at their place, with a clean twin."""
-
-    planted: int
-    reported: int
-    placed: int
-    clean_twins: int
-
-    @classmethod
-    def of(cls, outcomes: list[Outcome]) -> Score:
-        """Count outcomes."""
-        return cls(
-            planted=len(outcomes),
-            reported=sum(outcome.is_reported for outcome in outcomes),
-            placed=sum(outcome.has_place for outcome in outcomes),
-            clean_twins=sum(outcome.has_clean_twin for outcome in outcomes),
-        )
-
-
-Registry: TypeAlias = Mapping[str, Hazard]

@@ -28,5 +28,6 @@ def line_with(text: str, *functions: Callable[..., Any]) -> Place:
         filename = PurePath(inspect.getsourcefile(plain) or "").name
         found += [Place(filename, first + index) for index, line in enumerate(lines) if text in line]
     if len(found) != 1:
-        raise LookupError(f"{text!r} is in {len(found)} lines of {', '.join(f.__name__ for f in functions)}, not in one")
+        names = ", ".join(function.__name__ for function in functions)
+        raise LookupError(f"{text!r} is in {len(found)} lines of {names}, not in one")
     return found[0]

@@ -1,19 +1,32 @@
-"""The stage of a hazard: a small machine, one engine, and everything that is reported while a host program plays on it."""
+"""The stage of a hazard: a small machine, one engine, and an ear for everything that is reported meanwhile."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from pim_runtime import Check, CheckWarning, DpuBinary, DpuFaultError, DpuProgram, DpuSet, EngineOptions, KernelError
-from pim_runtime import Machine, PimError
 from pim_runtime.check.finding import Finding
+
+from pim_runtime import (
+    Check,
+    CheckWarning,
+    DpuFaultError,
+    DpuProgram,
+    DpuSet,
+    EngineOptions,
+    KernelError,
+    Machine,
+    PimError,
+)
 from pim_runtime.engine.faults import Fault
+from pim_runtime.errors import InvalidDpuSetError
 from pim_runtime.hardware import Hardware
+from pim_runtime.program import DpuBinary
 
 from .places import Place
 
@@ -42,10 +55,12 @@ class Stage:
 
     def __init__(self, hardware: Hardware, options: EngineOptions, folder: Path) -> None:
         self.hardware, self.options, self.folder = hardware, options, folder
-        self.machine = Machine(hardware)
+        self.machine = Machine(replace(hardware, geometry=replace(hardware.geometry, ranks=NR_RANKS)))
         self._sets: list[DpuSet] = []
 
-    def allocate(self, nr_dpus: int, program: DpuProgram | DpuBinary | None = None, check: Check | None = None) -> DpuSet:
+    def allocate(
+        self, nr_dpus: int, program: DpuProgram | DpuBinary | None = None, check: Check | None = None
+    ) -> DpuSet:
         """A set that lives as long as the host program runs."""
         dpus = DpuSet(nr_dpus, binary=program, machine=self.machine, options=self.options, check=check)
         self._sets.append(dpus)
@@ -68,7 +83,7 @@ class Stage:
             sets, self._sets = self._sets, []
             for dpus in sets:
                 reports += map(_of_finding, dpus.findings)
-                if dpus.is_allocated:
+                with contextlib.suppress(InvalidDpuSetError):  # the host program has freed it
                     dpus.free()
         return tuple(reports)
 
