@@ -45,6 +45,8 @@ class FaultCode(enum.IntEnum):
     FLOAT = 30
     DEADLOCK = 31
     INTERNAL = 32
+    RUNAWAY = 33
+    INTERRUPTED = 34
 
 
 _SENTENCES = {
@@ -81,6 +83,11 @@ _SENTENCES = {
     FaultCode.DEADLOCK: "deadlock: no tasklet can run, and on hardware the DPU would never stop. A barrier"
     " that a fault left half full stays so until the next load",
     FaultCode.INTERNAL: "the kernel raised an exception of its own",
+    FaultCode.RUNAWAY: "endless loop? The tasklet has begun {0} loop iterations in this launch, at most {1} are"
+    " allowed. Between two yields a tasklet runs alone, so a loop never sees what it waits for another tasklet to"
+    " change: yield mutex_lock, barrier_wait or handshake_wait_for instead. For more work, raise"
+    " EngineOptions(max_iterations=...)",
+    FaultCode.INTERRUPTED: "the host interrupted the launch",
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..counters import NR_COUNTERS, Counter
 from .faults import FaultCode, raise_fault
 from .library import library
-from .meters import MEASURES
+from .meters import FIRST_METER, ITERATIONS_IN_RESERVE, MEASURES, RUN
 from .perfcounter import COUNT_NOTHING
 from .raw import peek, peek8, poke, poke8
 from .run_record import (
@@ -17,6 +17,7 @@ from .run_record import (
     FAULT_CODE,
     FAULT_SITE,
     FAULT_VALUES,
+    MAX_ITERATIONS,
     MAX_TASKLETS,
     METER_PRICES,
     METER_TOTALS,
@@ -69,7 +70,10 @@ def boot(run: int, wram: int, dpu: int, counters: int, measured: bool) -> None:
     for cell in range(nr_meters * MAX_TASKLETS):
         poke(meters + 8 * cell, 0)
     for tasklet in range(MAX_TASKLETS):
-        poke(meters + 8 * (nr_meters * tasklet + MEASURES), 1 if measured else 0)
+        row = meters + 8 * nr_meters * tasklet
+        poke(row + 8 * MEASURES, 1 if measured else 0)
+        poke(row + 8 * ITERATIONS_IN_RESERVE, peek(run + 8 * MAX_ITERATIONS))
+        poke(row + 8 * RUN, run)
     for bit in range(NR_MUTEX_BITS):
         poke(run + 8 * (MUTEX_OWNERS + bit), 0)
     poke(wram + LOG_WRITTEN, 0)
@@ -178,7 +182,7 @@ def flush_counters(run: int, tasklet: int, counters: int) -> None:
     row, nr_meters, prices = row_of(run, tasklet, counters), peek(run + 8 * NR_METERS), peek(run + 8 * METER_PRICES)
     meters = peek(run + 8 * METERS) + 8 * nr_meters * tasklet
     totals = peek(run + 8 * METER_TOTALS) + 8 * nr_meters * peek(meters + 8 * MEASURES)
-    for meter in range(1, nr_meters):
+    for meter in range(FIRST_METER, nr_meters):
         amount = peek(meters + 8 * meter)
         if amount != 0:
             poke(meters + 8 * meter, 0)

@@ -44,7 +44,8 @@ class InterpretedEngine:
             try:
                 self._run_dpu(closure.kernel, nr_tasklets, dpu, addresses, record)
             except Exception as error:  # a fault, or what the kernel raised
-                record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), closure.functions)
+                if not record[FAULT_SITE]:
+                    record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), closure.functions)
                 faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
         return faults
 

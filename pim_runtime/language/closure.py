@@ -91,6 +91,7 @@ def close_over(kernel: FunctionType) -> Closure:
 class _Walk:
     def __init__(self) -> None:
         self.functions: list[FunctionType] = []
+        self.callers: list[FunctionType] = []
         self.facts: list[str | Placed] = []
         self.strings: set[str] = set()
         self.prints = self.debugs = False
@@ -99,16 +100,20 @@ class _Walk:
         if function in self.functions:
             return
         self.functions.append(function)
+        self.callers.append(function)
         code = function.__code__
         self.facts.append(f"{code.co_filename}:{code.co_firstlineno} {code.co_varnames} {code.co_names}")
         self.facts.append(f"{code.co_code.hex()} {_constants(code)} {list(code.co_lines())}")
         self.strings.update(value for value in code.co_consts if isinstance(value, str))
         for name, value in _references(function):
             self.facts += [name, self.describe(function, name, value)]
+        self.callers.pop()
 
     def describe(self, function: FunctionType, name: str, value: Any) -> str | Placed:
         """What changes when the meaning of the name changes."""
         if isinstance(value, DpuFunction):
+            if value.function in self.callers:
+                raise KernelError(_refusal(function, name, RecursionError))
             check_syntax(value.function, blocking=False)
             self.visit(value.function)
             return f"dpu_function {self.functions.index(value.function)}"  # by position: names may repeat
@@ -155,6 +160,9 @@ def _refusal(function: FunctionType, name: str, value: Any) -> str:
         reason, mend = "pytest rewrote this module's assert statements", "use assert_that(t, condition)"
     elif value is NameError:
         reason, mend = f"`{name}` is not defined", ""
+    elif value is RecursionError:
+        reason = f"`{name}` calls itself" + ("" if name == function.__name__ else f" by way of {function.__name__}")
+        mend = "write a loop: the stack of a tasklet is a few hundred bytes, and nothing watches it"
     elif isinstance(value, FunctionType):
         reason, mend = f"`{name}` is an ordinary Python function", "mark it @dpu_function to call it from a kernel"
     elif isinstance(value, float | complex):
