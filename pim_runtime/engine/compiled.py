@@ -52,6 +52,6 @@ class CompiledEngine:
                 break
             except Exception as error:  # a fault, or what the kernel raised: the record says where
                 dpu = int(record[DPU])
-                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
+                faults.append(read_fault(record, dpu, nr_tasklets, error, closure, addresses.wram_of(dpu)))
                 first = dpu + 1
         return faults
