@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from .backends.threads import ThreadBackend
 from .commands import Launch, LaunchResult, Load, Read, Write
-from .engine.faults import Fault, report
+from .engine.fault_report import report
+from .engine.faults import Fault
 from .engine.protocol import EngineOptions
 from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError
 from .forks import renew_after_fork

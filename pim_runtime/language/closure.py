@@ -28,9 +28,10 @@ from ..symbols import Barrier, Mutex, Semaphore, Symbol
 from .diagnostics import point_at
 from .syntax import check_syntax
 
-__all__ = ["Closure", "close_over", "file_key"]
+__all__ = ["Closure", "SyncObject", "close_over", "file_key"]
 
 Placed = Symbol | Barrier | Semaphore
+SyncObject = Barrier | Semaphore | Mutex
 BUILTINS = ("abs", "bool", "int", "len", "max", "min", "range")
 DEBUGGING = ("breakpoint", "print")  # for the interpreted engine
 
@@ -40,6 +41,7 @@ class Closure:
     """A kernel with all it refers to.
 
     facts: what decides its compiled form: texts, and symbols that stand for an address.
+    sync: the barriers, semaphores and mutexes that it names.
     formats: printf formats by their key in a log. prints: whether it calls printf at all.
     debugs: whether it calls print() or breakpoint(), which only CPython can run.
     """
@@ -47,6 +49,7 @@ class Closure:
     kernel: FunctionType
     functions: tuple[FunctionType, ...]
     facts: tuple[str | Placed, ...]
+    sync: tuple[SyncObject, ...]
     formats: Mapping[int, str]
     prints: bool
     debugs: bool
@@ -57,7 +60,7 @@ class Closure:
         facts = (fact if isinstance(fact, str) else f"{fact!r} at {fact.address}" for fact in self.facts)
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
-    @property
+    @functools.cached_property
     def files(self) -> dict[int, str]:
         """File names by the key under which compiled code reports them."""
         return {file_key(function.__code__.co_filename): function.__code__.co_filename for function in self.functions}
@@ -82,6 +85,7 @@ def close_over(kernel: FunctionType) -> Closure:
         kernel=kernel,
         functions=tuple(walk.functions),
         facts=tuple(walk.facts),
+        sync=tuple(walk.sync),
         formats={format_key(text): text for text in walk.strings} if walk.prints else {},
         prints=walk.prints,
         debugs=walk.debugs,
@@ -93,6 +97,7 @@ class _Walk:
         self.functions: list[FunctionType] = []
         self.callers: list[FunctionType] = []
         self.facts: list[str | Placed] = []
+        self.sync: list[SyncObject] = []
         self.strings: set[str] = set()
         self.prints = self.debugs = False
 
@@ -117,6 +122,8 @@ class _Walk:
             check_syntax(value.function, blocking=False)
             self.visit(value.function)
             return f"dpu_function {self.functions.index(value.function)}"  # by position: names may repeat
+        if isinstance(value, SyncObject):
+            self.sync.append(value)
         if isinstance(value, Placed):
             return value
         if isinstance(value, Mutex | IntegerType) or type(value) in (int, bool) or value is None:
