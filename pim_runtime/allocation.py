@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,20 @@ from .timeline import Timeline
 from .timing import Clock, LaunchWork, TransferWork
 from .topology import Place
 
-__all__ = ["Allocation"]
+__all__ = ["Allocation", "Observer"]
+
+
+class Observer(Protocol):
+    """Is told of every command on an allocation. It must not change what the command does."""
+
+    def loaded(self, dpus: range, binary: DpuBinary) -> None:
+        """A program was loaded."""
+
+    def transferred(self, command: Write | Read, what: str) -> None:
+        """Bytes were moved; `what` names the symbol."""
+
+    def launching(self, dpus: range, binary: DpuBinary) -> None:
+        """A launch is about to run `binary` on `dpus`."""
 
 
 class Allocation:
@@ -35,6 +48,7 @@ class Allocation:
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
         self.when_released: weakref.finalize[Any, Any] | None = None
+        self.observers: list[Observer] = []
         self._timing = options.timing
         self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
 
@@ -52,6 +66,8 @@ class Allocation:
         """Put a program into `dpus`. Its time is not modelled: no measurement of a load is published."""
         self.backend.submit(Load(dpus=dpus, binary=binary))
         self.binaries[dpus.start : dpus.stop] = [binary] * len(dpus)
+        for observer in self.observers:
+            observer.loaded(dpus, binary)
         self.timeline.append(
             "load",
             mode="serial",
@@ -67,6 +83,8 @@ class Allocation:
     def transfer(self, command: Write | Read, what: str) -> None:
         """Move bytes between host and DPUs. `what` names the symbol in the timeline; no row when no DPU takes part."""
         self.backend.submit(command)
+        for observer in self.observers:
+            observer.transferred(command, what)
         dpus = command.dpus_taking_part
         if not dpus:
             return
@@ -136,6 +154,8 @@ class Allocation:
         )
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
+        for observer in self.observers:
+            observer.launching(dpus, binary)
         result = self.backend.submit(Launch(dpus=dpus, binary=binary))
         assert result is not None
         return result
