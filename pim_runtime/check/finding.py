@@ -98,8 +98,8 @@ class Findings:
             tasklets=tuple(sorted({*old.tasklets, *finding.tasklets})),
         )
 
-    def announce(self, stacklevel: int) -> None:
-        """Issue a CheckWarning for each finding that is new since the last call."""
+    def announce(self, distance: int) -> None:
+        """Issue a CheckWarning for each finding that is new since the last call, at a line `distance` callers up."""
         keys, self._unannounced = self._unannounced, []
         for key in keys:
-            warnings.warn(CheckWarning(str(self._findings[key])), stacklevel=stacklevel + 1)
+            warnings.warn(CheckWarning(str(self._findings[key])), stacklevel=distance + 2)

@@ -66,8 +66,8 @@ class LaunchCheck:
             fault, difference = other.fault, None
             if fault is None:
                 difference = first_difference(self.launched.binary, self.launched.names, cyclic, other)
-        mend = f"Order what the tasklets do to it, by a barrier or a mutex. {order} can be repeated: EngineOptions("
-        mend += f"engine='interpreted', tasklet_order='random', seed={order.seed})"
+        repeat = f"EngineOptions(engine='interpreted', tasklet_order='random', seed={order.seed})"
+        mend = f"Order what the tasklets do by a barrier or a mutex; {repeat} repeats this order"
         if fault is not None:
             places = (SourcePlace(fault.filename, fault.line),) if fault.filename else ()
             at = f" at {places[0]}" if places else ""

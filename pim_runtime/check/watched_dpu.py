@@ -55,7 +55,7 @@ class WatchedDpu:
                 name = self.names.of(memory, both.start)
                 text = (
                     f"this host write at {place} and the one at {other} overlap in {len(both)} bytes from {name.text}"
-                    " on, and neither replaces the other: half of the first is lost before anybody used it. Check"
+                    " on, and neither replaces the other: a part of the older one is lost before anybody used it. Check"
                     " offsets and lengths (they are in bytes)"
                 )
                 yield self._finding("transfer", name, (place, other), text)
