@@ -7,6 +7,7 @@ from pim_runtime.device import *                    what kernels call
 
 from __future__ import annotations
 
+from .check import Check, CheckWarning
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
 from .errors import DpuError, DpuFaultError, KernelError, LinkError, PimError
@@ -17,6 +18,8 @@ from .transfers import DpuSymbol
 
 __all__ = [
     "ALLOCATE_ALL",
+    "Check",
+    "CheckWarning",
     "DpuError",
     "DpuFaultError",
     "DpuProgram",

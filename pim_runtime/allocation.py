@@ -10,7 +10,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,20 @@ from .timeline import Timeline
 from .timing import Clock, LaunchWork, TransferWork
 from .topology import Place
 
-__all__ = ["Allocation"]
+__all__ = ["Allocation", "Observer"]
+
+
+class Observer(Protocol):
+    """Is told of every command on an allocation. It must not change what the command does."""
+
+    def loaded(self, dpus: range, binary: DpuBinary) -> None:
+        """A program was loaded."""
+
+    def transferred(self, command: Write | Read, what: str) -> None:
+        """Bytes were moved; `what` names the symbol."""
+
+    def launching(self, dpus: range, binary: DpuBinary) -> None:
+        """A launch is about to run `binary` on `dpus`."""
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -56,6 +69,7 @@ class Allocation:
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
         self.when_released: weakref.finalize[Any, Any] | None = None
+        self.observers: list[Observer] = []
         self._timing = options.timing
         self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
         self.after_fork()
@@ -80,6 +94,8 @@ class Allocation:
         """Put a program into `dpus`. Its time is not modelled: no measurement of a load is published."""
         self.backend.submit(Load(dpus=dpus, binary=binary))
         self.binaries[dpus.start : dpus.stop] = [binary] * len(dpus)
+        for observer in self.observers:
+            observer.loaded(dpus, binary)
         self.timeline.append(
             "load",
             mode="serial",
@@ -96,6 +112,8 @@ class Allocation:
     def transfer(self, command: Write | Read, what: str) -> None:
         """Move bytes between host and DPUs. `what` names the symbol in the timeline; no row when no DPU takes part."""
         self.backend.submit(command)
+        for observer in self.observers:
+            observer.transferred(command, what)
         dpus = command.dpus_taking_part
         if not dpus:
             return
@@ -167,6 +185,8 @@ class Allocation:
         )
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
+        for observer in self.observers:
+            observer.launching(dpus, binary)
         result = self.backend.submit(Launch(dpus=dpus, binary=binary))
         assert result is not None
         return result

@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO
 import numpy as np
 
 from .allocation import Allocation
+from .check import Check, Checker, Findings, attach_checker
 from .commands import LaunchResult, Read, Rows, Write
 from .engine.protocol import EngineOptions
 from .errors import ArgumentError, InvalidDpuSetError, TooManyTaskletsError
@@ -42,6 +43,8 @@ class DpuSet:
     log: stream for the DPUs' printf output after each `exec`, or a list with one stream (or None) per DPU.
     machine: where to allocate; default: the machine of this process.
     options: how kernels run.
+    check: look for races and other silent mistakes in every launch, on the side: results and simulated time do not
+        change. What is found is warned of, and kept in `findings`. Default: as `pim check` says, else no check.
 
     Raises AllocationError when there are not enough DPUs, and what `load` raises.
     """
@@ -50,6 +53,7 @@ class DpuSet:
     _range: range
     _kind: Literal["set", "rank", "dpu"]
     _streams: LogStreams
+    _checker: Checker | None
     _children: dict[tuple[str, range], DpuSet]
 
     def __init__(
@@ -62,6 +66,7 @@ class DpuSet:
         log: LogTarget = None,
         machine: Machine | None = None,
         options: EngineOptions | None = None,
+        check: Check | None = None,
     ) -> None:
         if nr_dpus is not None and nr_ranks is not None:
             raise ArgumentError("cannot specify nr_dpus and nr_ranks")
@@ -73,8 +78,11 @@ class DpuSet:
             wanted = None if nr_dpus in (None, ALLOCATE_ALL) else _integer("nr_dpus", nr_dpus)
             allocation = machine.allocate_dpus(wanted, options)
         self.__dict__.update(_allocation=allocation, _range=range(allocation.nr_dpus), _kind="set", _children={})
+        checker = attach_checker(allocation.hardware, allocation.nr_dpus, check, allocation.backend.submit)
+        if checker is not None:
+            allocation.observers.append(checker)
         try:
-            self.__dict__.update(_streams=LogStreams(log, len(self)))
+            self.__dict__.update(_streams=LogStreams(log, len(self)), _checker=checker)
             if binary is not None:
                 self.load(binary)
         except BaseException:
@@ -124,6 +132,13 @@ class DpuSet:
     def timeline(self) -> Timeline:
         """Every command of the allocation with its modelled time."""
         return self._allocation.timeline
+
+    @property
+    def findings(self) -> Findings:
+        """What the checker has found so far in the whole allocation. Raises ArgumentError for a set without one."""
+        if self._checker is None:
+            raise ArgumentError("the set is not checked: make it with check=Check()")
+        return self._checker.findings
 
     @property
     def is_single_dpu(self) -> bool:
