@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..commands import Memory
 from ..counters import NR_COUNTERS
 from ..counting.program import uncounted
-from ..device.run_record import LOG_BYTES, MAX_TASKLETS, MRAM_END, NR_CELLS, WRAM_END
+from ..device.run_record import INTERRUPT, LOG_BYTES, MAX_ITERATIONS, MAX_TASKLETS, MRAM_END, NR_CELLS, WRAM_END
 from ..device.scheduler import MAX_PHASES
 from ..engine.faults import Fault
 from ..engine.interpreted import InterpretedEngine
@@ -32,6 +32,8 @@ from .stack import StackMeter
 from .sync_watch import SyncWatch
 
 __all__ = ["Launched", "Order", "SideRun"]
+
+MOST_ITERATIONS = 1 << 24  # of the loops of a tasklet; CPython needs seconds for them
 
 
 class Order(NamedTuple):
@@ -67,6 +69,7 @@ class SideRun:
             "wram": Reservation(hardware.dpu.wram_bytes),
             "mram": Reservation(hardware.dpu.mram_bytes),
         }
+        self._interrupt = np.zeros(1, np.int64)  # nobody sets it: CPython is interrupted as ever
         self._counters = Reservation(8 * NR_COUNTERS * MAX_TASKLETS * MAX_PHASES)
 
     def close(self) -> None:
@@ -98,7 +101,7 @@ class SideRun:
             nr_tasklets=binary.nr_tasklets,
             names=names,
             record=record,
-            codes=frozenset(id(function.__code__) for function in binary.closure.functions),
+            codes=frozenset(id(function.__code__) for function in counted.closure.functions),
             report=report,
         )
         sync = SyncWatch(scene)
@@ -118,6 +121,7 @@ class SideRun:
         record = np.zeros(NR_CELLS, np.int64)
         record[MRAM_END], record[WRAM_END] = self._hardware.dpu.mram_bytes, self._hardware.dpu.wram_bytes
         record[LOG_BYTES] = binary.log_bytes
+        record[MAX_ITERATIONS], record[INTERRUPT] = MOST_ITERATIONS, self._interrupt.ctypes.data
         return record
 
     def _addresses(self, dpu: int) -> Addresses:

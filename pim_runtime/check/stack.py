@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from ..counting.names import PREFIX
+
 __all__ = ["StackMeter", "StackUse", "frame_bytes"]
 
 LINK_BYTES, LOCAL_BYTES = 8, 8
@@ -51,4 +53,5 @@ class StackMeter:
 
 def frame_bytes(function: FunctionType) -> int:
     """The modelled frame of one function."""
-    return LINK_BYTES + LOCAL_BYTES * function.__code__.co_nlocals
+    written = [name for name in function.__code__.co_varnames if not name.startswith(PREFIX)]
+    return LINK_BYTES + LOCAL_BYTES * len(written)
