@@ -7,6 +7,7 @@ from pim_runtime.device import *                    what kernels call
 
 from __future__ import annotations
 
+from .check import Check, CheckWarning
 from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
@@ -18,6 +19,8 @@ from .transfers import DpuSymbol
 
 __all__ = [
     "ALLOCATE_ALL",
+    "Check",
+    "CheckWarning",
     "CheckpointError",
     "DpuContext",
     "DpuError",

@@ -11,6 +11,7 @@ from typing import TextIO
 
 import numpy as np
 
+from .check import Check
 from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
@@ -98,17 +99,27 @@ class DpuCheckpointFlags(enum.IntFlag):
 
 
 def dpu_alloc(
-    nr_dpus: int, profile: str | None = None, *, machine: Machine | None = None, options: EngineOptions | None = None
+    nr_dpus: int,
+    profile: str | None = None,
+    *,
+    machine: Machine | None = None,
+    options: EngineOptions | None = None,
+    check: Check | None = None,
 ) -> DpuSet:
     """Allocate `nr_dpus` DPUs, or every free rank for DPU_ALLOCATE_ALL. Raises AllocationError."""
-    return DpuSet(nr_dpus, profile=profile or "", machine=machine, options=options)
+    return DpuSet(nr_dpus, profile=profile or "", machine=machine, options=options, check=check)
 
 
 def dpu_alloc_ranks(
-    nr_ranks: int, profile: str | None = None, *, machine: Machine | None = None, options: EngineOptions | None = None
+    nr_ranks: int,
+    profile: str | None = None,
+    *,
+    machine: Machine | None = None,
+    options: EngineOptions | None = None,
+    check: Check | None = None,
 ) -> DpuSet:
     """Allocate whole ranks. Raises AllocationError."""
-    return DpuSet(nr_ranks=nr_ranks, profile=profile or "", machine=machine, options=options)
+    return DpuSet(nr_ranks=nr_ranks, profile=profile or "", machine=machine, options=options, check=check)
 
 
 def dpu_free(dpu_set: DpuSet) -> None:

@@ -22,7 +22,19 @@ from .timing import TransferMode
 if TYPE_CHECKING:
     from .engine.faults import Fault
 
-__all__ = ["Capture", "Command", "Launch", "LaunchResult", "Load", "Memory", "Read", "Restore", "Rows", "Write"]
+__all__ = [
+    "Capture",
+    "Command",
+    "Launch",
+    "LaunchResult",
+    "Load",
+    "Memory",
+    "Read",
+    "Restore",
+    "Rows",
+    "Transfer",
+    "Write",
+]
 
 Memory = Literal["mram", "wram"]
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO
 import numpy as np
 
 from .allocation import Allocation
+from .check import Check, Checker, Findings, attach_checker
 from .checkpoint.context import DpuContext
 from .checkpoint.snapshot import chosen_parts, restore_state, take_state
 from .commands import LaunchResult, Read, Rows, Write
@@ -44,6 +45,8 @@ class DpuSet:
     log: stream for the DPUs' printf output after each `exec`, or a list with one stream (or None) per DPU.
     machine: where to allocate; default: the machine of this process.
     options: how kernels run.
+    check: look for races and other silent mistakes in every launch, on the side: results and simulated time do not
+        change. What is found is warned of, and kept in `findings`. Default: as `pim check` says, else no check.
 
     Raises AllocationError when there are not enough DPUs, and what `load` raises.
     """
@@ -52,6 +55,7 @@ class DpuSet:
     _range: range
     _kind: Literal["set", "rank", "dpu"]
     _streams: LogStreams
+    _checker: Checker | None
     _children: dict[tuple[str, range], DpuSet]
 
     def __init__(
@@ -64,6 +68,7 @@ class DpuSet:
         log: LogTarget = None,
         machine: Machine | None = None,
         options: EngineOptions | None = None,
+        check: Check | None = None,
     ) -> None:
         if nr_dpus is not None and nr_ranks is not None:
             raise ArgumentError("cannot specify nr_dpus and nr_ranks")
@@ -75,8 +80,11 @@ class DpuSet:
             wanted = None if nr_dpus in (None, ALLOCATE_ALL) else _integer("nr_dpus", nr_dpus)
             allocation = machine.allocate_dpus(wanted, options)
         self.__dict__.update(_allocation=allocation, _range=range(allocation.nr_dpus), _kind="set", _children={})
+        checker = attach_checker(allocation.hardware, allocation.nr_dpus, check, allocation.backend.submit)
+        if checker is not None:
+            allocation.observers.append(checker)
         try:
-            self.__dict__.update(_streams=LogStreams(log, len(self)))
+            self.__dict__.update(_streams=LogStreams(log, len(self)), _checker=checker)
             if binary is not None:
                 self.load(binary)
         except BaseException:
@@ -86,8 +94,9 @@ class DpuSet:
     def _child(self, dpus: range, kind: Literal["rank", "dpu"]) -> DpuSet:
         """The one set for a rank or DPU of the allocation: it serves as a dictionary key."""
         if (kind, dpus) not in self._children:
-            child = self._children[kind, dpus] = object.__new__(DpuSet)
+            child = object.__new__(DpuSet)
             child.__dict__.update(self.__dict__, _range=dpus, _kind=kind)
+            self._children.setdefault((kind, dpus), child)
         return self._children[kind, dpus]
 
     # structure
@@ -127,6 +136,13 @@ class DpuSet:
         return self._allocation.timeline
 
     @property
+    def findings(self) -> Findings:
+        """What the checker has found so far in the whole allocation. Raises ArgumentError for a set without one."""
+        if self._checker is None:
+            raise ArgumentError("the set is not checked: make it with check=Check()")
+        return self._checker.findings
+
+    @property
     def is_single_dpu(self) -> bool:
         """True for the set of one DPU that iteration gives, also where a whole set has one DPU only: False."""
         return self._kind == "dpu"
@@ -135,8 +151,9 @@ class DpuSet:
         """Give the DPUs back. Raises InvalidDpuSetError for a rank, a DPU, or a second free."""
         if self._kind != "set":
             raise InvalidDpuSetError(f"only the set that was allocated can be freed, not a {self._kind}")
-        self._allocation.require_alive()
-        self._allocation.release()
+        with self._allocation.lock:
+            self._allocation.require_alive()
+            self._allocation.release()
 
     # programs
 
@@ -173,9 +190,10 @@ class DpuSet:
         if isinstance(log, Mapping):
             log = [log.get(dpu) for dpu in self.dpus()]
         streams = self._streams.during(log, self._range)
-        results = self._allocation.launch(self._range)
-        for dpu, stream in streams.items():
-            self._print_log(dpu, stream)
+        with self._allocation.lock:
+            results = self._allocation.launch(self._range)
+            for dpu, stream in streams.items():
+                self._print_log(dpu, stream)
         return results
 
     def log(self, stream: TextIO | None = None) -> None:
@@ -267,19 +285,21 @@ class DpuSet:
         offset: int,
         mode: TransferMode,
     ) -> None:
-        target = resolve(self._allocation, self._range, symbol, offset, nbytes)
-        rows = cut(rows, nbytes)
-        if command is Read:
-            check_fillable(rows)
-        if nbytes:
-            memory, address = target.memory, target.address
-            checked = command(dpus=self._range, memory=memory, address=address, nbytes=nbytes, rows=rows, mode=mode)
-            self._allocation.transfer(checked, target.name)
+        with self._allocation.lock:
+            target = resolve(self._allocation, self._range, symbol, offset, nbytes)
+            rows = cut(rows, nbytes)
+            if command is Read:
+                check_fillable(rows)
+            if nbytes:
+                memory, address = target.memory, target.address
+                checked = command(dpus=self._range, memory=memory, address=address, nbytes=nbytes, rows=rows, mode=mode)
+                self._allocation.transfer(checked, target.name)
 
     def prepare(self, rows: Rows) -> None:
         """Remember a host buffer per DPU for the next push; None leaves a DPU out (dpu_prepare_xfer)."""
-        self._allocation.require_alive()
-        self._allocation.prepared[self._range.start : self._range.stop] = rows
+        with self._allocation.lock:
+            self._allocation.require_alive()
+            self._allocation.prepared[self._range.start : self._range.stop] = rows
 
     def push(
         self,
@@ -291,14 +311,15 @@ class DpuSet:
         afterwards: Literal["forget", "keep"],
     ) -> None:
         """Transfer the prepared buffers of the set, then forget or keep them (dpu_push_xfer)."""
-        prepared = self._allocation.prepared
-        rows = prepared[self._range.start : self._range.stop]
-        if mode == "push":
-            self.write(symbol, rows, nbytes, offset, mode)
-        else:
-            self.read(symbol, rows, nbytes, offset, mode)
-        if afterwards == "forget":
-            prepared[self._range.start : self._range.stop] = [None] * len(self)
+        with self._allocation.lock:
+            prepared = self._allocation.prepared
+            rows = prepared[self._range.start : self._range.stop]
+            if mode == "push":
+                self.write(symbol, rows, nbytes, offset, mode)
+            else:
+                self.read(symbol, rows, nbytes, offset, mode)
+            if afterwards == "forget":
+                prepared[self._range.start : self._range.stop] = [None] * len(self)
 
     # symbols as attributes
 
