@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends.threads import ThreadBackend
-from .commands import Launch, LaunchResult, Load, Read, Write
+from .commands import Launch, LaunchResult, Load, Read, Restore, Write
 from .engine.fault_report import report
 from .engine.faults import Fault
 from .engine.protocol import EngineOptions
@@ -43,6 +43,9 @@ class Observer(Protocol):
 
     def launching(self, dpus: range, binary: DpuBinary) -> None:
         """A launch is about to run `binary` on `dpus`."""
+
+    def restored(self, command: Restore) -> None:
+        """A memory became what it was at a checkpoint."""
 
 
 Parameters = ParamSpec("Parameters")
@@ -157,6 +160,13 @@ class Allocation:
         )
         self._raise_faults(faults, len(dpus))
         return results
+
+    @in_turn
+    def restore(self, command: Restore) -> None:
+        """Make a memory what it was at a checkpoint."""
+        self.backend.submit(command)
+        for observer in self.observers:
+            observer.restored(command)
 
     @in_turn
     def replace_faults(self, dpus: range, faults: Mapping[int, Fault]) -> None:

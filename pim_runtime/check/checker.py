@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..commands import Command, Memory, Read, Write
+from ..commands import Command, Memory, Read, Restore, Write
 from ..hardware import Hardware
 from ..program import DpuBinary
 from .finding import Findings
@@ -86,6 +86,11 @@ class Checker:
             self._note_stacks(binary, stack_bytes)
             self.nr_checked += 1
         self.findings.announce(host_place()[1])
+
+    def restored(self, command: Restore) -> None:
+        """A memory became what it was at a checkpoint."""
+        for dpu in self._watched_of(command.dpus):
+            self._watched[dpu].restored(command.memory)
 
     def _watched_of(self, dpus: range) -> list[int]:
         return [dpu for dpu in self._watched if dpu in dpus]

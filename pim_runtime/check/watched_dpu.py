@@ -12,7 +12,7 @@ from ..program import DpuBinary
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
 from .names import AddressName, AddressNames
-from .shadow import HOST, UNDEFINED
+from .shadow import HOST, PAGE_BYTES, UNDEFINED
 
 __all__ = ["WatchedDpu"]
 
@@ -39,6 +39,13 @@ class WatchedDpu:
         for address, image in binary.mram_segments:
             self.shadow.mram.fill(address, len(image), HOST)
         self.shadow.writers.clear()
+
+    def restored(self, memory: Memory) -> None:
+        """What a checkpoint holds was written on purpose: which of its zeros were, it does not tell."""
+        sizes = {"mram": self._hardware.dpu.mram_bytes, "wram": self._hardware.dpu.wram_bytes}
+        for page in range(0, sizes[memory], PAGE_BYTES):
+            self.shadow.of(memory).fill(page, min(PAGE_BYTES, sizes[memory] - page), HOST)
+        self._unused = []
 
     def begin_launch(self) -> None:
         """Kernels may use whatever the host has written; what they wrote before is an earlier launch's."""
