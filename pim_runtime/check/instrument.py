@@ -8,11 +8,13 @@ from types import CellType, FunctionType, SimpleNamespace
 from typing import Any
 
 from .. import device
+from ..device.integers import IntegerType
 from ..device.library import DpuFunction
 from ..language.closure import Closure
 from ..symbols import WramSymbol
 from .checked_device import CheckedDevice, CheckedSymbol
 from .stack import StackMeter
+from .undefined import SUBSTITUTES, CheckedInteger
 
 __all__ = ["instrumented"]
 
@@ -26,14 +28,14 @@ class _Rebuilding:
     def __init__(self, checked: CheckedDevice, stack: StackMeter) -> None:
         self._checked, self._stack = checked, stack
         self._helpers: dict[DpuFunction, Any] = {}
-        names = [name for name in vars(CheckedDevice) if not name.startswith("_")]
-        self._device = {name: getattr(checked, name) for name in names if hasattr(device, name)}
-        self._debugging = {name: getattr(checked, name) for name in names if hasattr(builtins, name)}
-        self._by_id = {id(getattr(device, name)): method for name, method in self._device.items()}
+        self._by_id = {id(value): substitute for value, substitute in SUBSTITUTES.items()}
+        self._by_id |= {
+            id(getattr(device, name)): getattr(checked, name) for name in vars(CheckedDevice) if hasattr(device, name)
+        }
 
     def rebuilt(self, function: FunctionType) -> FunctionType:
         """A function whose names stand for checked things."""
-        scope = {**function.__globals__, **self._debugging}
+        scope = {**vars(builtins), **function.__globals__}
         for name in function.__code__.co_names:
             if name in scope:
                 scope[name] = self._substitute(scope[name])
@@ -45,8 +47,10 @@ class _Rebuilding:
             return CheckedSymbol(value, self._checked)
         if isinstance(value, DpuFunction):
             if value not in self._helpers:
-                self._helpers[value] = self._stack.metered(self.rebuilt(value.function))
+                self._helpers[value] = self._stack.metered(value, self.rebuilt(value.function))
             return self._helpers[value]
+        if isinstance(value, IntegerType):
+            return CheckedInteger.like(value)
         if value is device:
-            return SimpleNamespace(**{**vars(device), **self._device})
+            return SimpleNamespace(**{name: self._substitute(member) for name, member in vars(device).items()})
         return self._by_id.get(id(value), value)

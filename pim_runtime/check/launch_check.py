@@ -17,6 +17,7 @@ from .finding import Finding, Kind, SourcePlace
 from .names import STACKS
 from .options import Check
 from .side_run import Launched, Order, SideRun
+from .stack import StackUse
 
 __all__ = ["LaunchCheck"]
 
@@ -40,16 +41,16 @@ class LaunchCheck:
     report: Callable[[Finding], None]
     _found: list[Finding] = field(default_factory=list)
 
-    def run(self) -> tuple[DpuShadow, list[int]]:
-        """Report what is wrong; gives the shadow after the launch, and the deepest stack of each tasklet in bytes."""
+    def run(self) -> tuple[DpuShadow, StackUse]:
+        """Report what is wrong; gives the shadow after the launch, and the stacks."""
         with self._side_run(CYCLIC, POISON) as cyclic:
-            self._check_stacks(cyclic.stack_bytes)
+            self._check_stacks(cyclic.stack)
             if cyclic.fault is None:  # otherwise the launch itself faults, and says why
                 for seed in range(self.options.seed, self.options.seed + self.options.orders):
                     self._compare_orders(cyclic, Order("random", seed))
                 if any(finding.kind == "uninitialised" for finding in self._found):
                     self._compare_poisons(cyclic)
-            return cyclic.shadow, cyclic.stack_bytes
+            return cyclic.shadow, cyclic.stack
 
     @contextlib.contextmanager
     def _side_run(self, order: Order, poison: int) -> Iterator[SideRun]:
@@ -92,15 +93,14 @@ class LaunchCheck:
         race = next((finding for finding in self._found if finding.kind == "race"), None)
         return f", which the race on {race.symbol!r} explains (see there)" if race is not None else ""
 
-    def _check_stacks(self, stack_bytes: list[int]) -> None:
-        limit = self.launched.binary.stack_bytes
-        over = tuple(tasklet for tasklet, used in enumerate(stack_bytes) if used > limit)
+    def _check_stacks(self, use: StackUse) -> None:
+        over = tuple(tasklet for tasklet, deepest in enumerate(use.inlined) if deepest > use.reserved)
         if over:
-            most = max(stack_bytes)
+            most = max(use.inlined)
             text = (
-                f"up to {most} bytes of stack, {limit} are reserved per tasklet: on hardware the rest overwrites the"
-                " neighbour's stack (modelled: 8 bytes plus 8 per local variable of each function, none inlined)."
-                f" Declare the program with stack_bytes={-(-most // 8) * 8} or more, or call less deeply"
+                f"up to {most} bytes of stack, and {use.reserved} are reserved per tasklet: on hardware the rest"
+                " overwrites the neighbour's stack, unnoticed (modelled: 8 bytes and 8 per local variable of the kernel"
+                f" and each extern function). Declare the program with stack_bytes={most} or more, or call less deeply"
             )
             self._say("stack", STACKS, over, (), text)
 

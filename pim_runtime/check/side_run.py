@@ -28,7 +28,7 @@ from .memory_watch import MemoryWatch
 from .names import AddressNames
 from .scene import Scene
 from .shadow import PAGE_BYTES
-from .stack import StackMeter
+from .stack import StackMeter, StackUse
 from .sync_watch import SyncWatch
 
 __all__ = ["Launched", "Order", "SideRun"]
@@ -55,13 +55,14 @@ class Launched(NamedTuple):
 class SideRun:
     """Memory for one run, and what the run left there. Close it at the end.
 
-    fault: why the DPU stopped, or None. stack_bytes: the deepest stack of each tasklet.
+    fault: why the DPU stopped, or None. stack: the deepest stack of each tasklet.
     """
+
+    stack: StackUse
 
     def __init__(self, hardware: Hardware, launched: Launched, shadow: DpuShadow) -> None:
         self.shadow = shadow.copy()
         self.fault: Fault | None = None
-        self.stack_bytes: list[int] = []
         self._hardware, self._launched = hardware, launched
         self._memories: dict[Memory, Reservation] = {
             "wram": Reservation(hardware.dpu.wram_bytes),
@@ -109,7 +110,7 @@ class SideRun:
             EngineOptions(engine="interpreted", tasklet_order=order.kind, seed=order.seed, timing="off")
         )
         faults = engine.run(closure, binary.nr_tasklets, range(dpu, dpu + 1), self._addresses(dpu), record)
-        self.fault, self.stack_bytes = faults[0] if faults else None, stack.deepest
+        self.fault, self.stack = faults[0] if faults else None, stack.use(binary.name, binary.stack_bytes)
         if self.fault is None:
             sync.ends()
         memory.ends()
