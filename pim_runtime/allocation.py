@@ -5,18 +5,23 @@ Every command passes here once: it is carried out, priced and recorded. Sets (dp
 
 from __future__ import annotations
 
+import functools
 import itertools
+import threading
 import weakref
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backends.threads import ThreadBackend
 from .commands import Launch, LaunchResult, Load, Read, Write
-from .engine.faults import Fault, report
+from .engine.fault_report import report
+from .engine.faults import Fault
 from .engine.protocol import EngineOptions
 from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError
+from .forks import renew_after_fork
 from .hardware import Hardware
 from .program import DpuBinary
 from .timeline import Timeline
@@ -39,6 +44,23 @@ class Observer(Protocol):
         """A launch is about to run `binary` on `dpus`."""
 
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def in_turn(
+    method: Callable[Concatenate[Allocation, Parameters], Result],
+) -> Callable[Concatenate[Allocation, Parameters], Result]:
+    """A command: those of several threads take turns."""
+
+    @functools.wraps(method)
+    def locked(allocation: Allocation, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        with allocation.lock:
+            return method(allocation, *args, **kwargs)
+
+    return locked
+
+
 class Allocation:
     """`nr_dpus` DPUs in whole ranks, numbered from 0 (upmem-sdk 6.3)."""
 
@@ -51,6 +73,12 @@ class Allocation:
         self.observers: list[Observer] = []
         self._timing = options.timing
         self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """The child of a fork has DPUs of its own, and nobody else who could hold their lock."""
+        self.lock = threading.RLock()
 
     def ranks_of(self, dpus: range) -> range:
         """Ranks that some DPUs lie in."""
@@ -62,6 +90,7 @@ class Allocation:
         geometry = self.hardware.geometry
         return Place.of(dpu, dpus_per_rank=geometry.dpus_per_rank, dpus_per_chip=geometry.dpus_per_chip)
 
+    @in_turn
     def load(self, dpus: range, binary: DpuBinary) -> None:
         """Put a program into `dpus`. Its time is not modelled: no measurement of a load is published."""
         self.backend.submit(Load(dpus=dpus, binary=binary))
@@ -80,6 +109,7 @@ class Allocation:
             ranks=self.ranks_of(dpus),
         )
 
+    @in_turn
     def transfer(self, command: Write | Read, what: str) -> None:
         """Move bytes between host and DPUs. `what` names the symbol in the timeline; no row when no DPU takes part."""
         self.backend.submit(command)
@@ -102,6 +132,7 @@ class Allocation:
             ranks=ranks,
         )
 
+    @in_turn
     def launch(self, dpus: range) -> tuple[LaunchResult, ...]:
         """Run the loaded programs of `dpus` to their end: one result per run of DPUs with the same program.
 
@@ -123,6 +154,7 @@ class Allocation:
         self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
         return results
 
+    @in_turn
     def release(self) -> None:
         """Give memory and ranks back. Nothing works afterwards."""
         if self._backend is not None:

@@ -21,7 +21,7 @@ from .timing import TransferMode
 if TYPE_CHECKING:
     from .engine.faults import Fault
 
-__all__ = ["Command", "Launch", "LaunchResult", "Load", "Memory", "Read", "Rows", "Write"]
+__all__ = ["Command", "Launch", "LaunchResult", "Load", "Memory", "Read", "Rows", "Transfer", "Write"]
 
 Memory = Literal["mram", "wram"]
 

@@ -92,8 +92,9 @@ class DpuSet:
     def _child(self, dpus: range, kind: Literal["rank", "dpu"]) -> DpuSet:
         """The one set for a rank or DPU of the allocation: it serves as a dictionary key."""
         if (kind, dpus) not in self._children:
-            child = self._children[kind, dpus] = object.__new__(DpuSet)
+            child = object.__new__(DpuSet)
             child.__dict__.update(self.__dict__, _range=dpus, _kind=kind)
+            self._children.setdefault((kind, dpus), child)
         return self._children[kind, dpus]
 
     # structure
@@ -148,8 +149,9 @@ class DpuSet:
         """Give the DPUs back. Raises InvalidDpuSetError for a rank, a DPU, or a second free."""
         if self._kind != "set":
             raise InvalidDpuSetError(f"only the set that was allocated can be freed, not a {self._kind}")
-        self._allocation.require_alive()
-        self._allocation.release()
+        with self._allocation.lock:
+            self._allocation.require_alive()
+            self._allocation.release()
 
     # programs
 
@@ -186,9 +188,10 @@ class DpuSet:
         if isinstance(log, Mapping):
             log = [log.get(dpu) for dpu in self.dpus()]
         streams = self._streams.during(log, self._range)
-        results = self._allocation.launch(self._range)
-        for dpu, stream in streams.items():
-            self._print_log(dpu, stream)
+        with self._allocation.lock:
+            results = self._allocation.launch(self._range)
+            for dpu, stream in streams.items():
+                self._print_log(dpu, stream)
         return results
 
     def log(self, stream: TextIO | None = None) -> None:
@@ -261,19 +264,21 @@ class DpuSet:
         offset: int,
         mode: TransferMode,
     ) -> None:
-        target = resolve(self._allocation, self._range, symbol, offset, nbytes)
-        rows = cut(rows, nbytes)
-        if command is Read:
-            check_fillable(rows)
-        if nbytes:
-            memory, address = target.memory, target.address
-            checked = command(dpus=self._range, memory=memory, address=address, nbytes=nbytes, rows=rows, mode=mode)
-            self._allocation.transfer(checked, target.name)
+        with self._allocation.lock:
+            target = resolve(self._allocation, self._range, symbol, offset, nbytes)
+            rows = cut(rows, nbytes)
+            if command is Read:
+                check_fillable(rows)
+            if nbytes:
+                memory, address = target.memory, target.address
+                checked = command(dpus=self._range, memory=memory, address=address, nbytes=nbytes, rows=rows, mode=mode)
+                self._allocation.transfer(checked, target.name)
 
     def prepare(self, rows: Rows) -> None:
         """Remember a host buffer per DPU for the next push; None leaves a DPU out (dpu_prepare_xfer)."""
-        self._allocation.require_alive()
-        self._allocation.prepared[self._range.start : self._range.stop] = rows
+        with self._allocation.lock:
+            self._allocation.require_alive()
+            self._allocation.prepared[self._range.start : self._range.stop] = rows
 
     def push(
         self,
@@ -285,14 +290,15 @@ class DpuSet:
         afterwards: Literal["forget", "keep"],
     ) -> None:
         """Transfer the prepared buffers of the set, then forget or keep them (dpu_push_xfer)."""
-        prepared = self._allocation.prepared
-        rows = prepared[self._range.start : self._range.stop]
-        if mode == "push":
-            self.write(symbol, rows, nbytes, offset, mode)
-        else:
-            self.read(symbol, rows, nbytes, offset, mode)
-        if afterwards == "forget":
-            prepared[self._range.start : self._range.stop] = [None] * len(self)
+        with self._allocation.lock:
+            prepared = self._allocation.prepared
+            rows = prepared[self._range.start : self._range.stop]
+            if mode == "push":
+                self.write(symbol, rows, nbytes, offset, mode)
+            else:
+                self.read(symbol, rows, nbytes, offset, mode)
+            if afterwards == "forget":
+                prepared[self._range.start : self._range.stop] = [None] * len(self)
 
     # symbols as attributes
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..commands import Command, Memory, Read, Write
+from ..device.faults import FaultCode
 from ..hardware import Hardware
 from ..program import DpuBinary
 from .finding import Findings
@@ -29,7 +30,8 @@ LOG = "log"  # what the allocation calls a read of the log, which printf wrote: 
 class Checker:
     """An observer of an allocation (allocation.Observer).
 
-    submit: carries commands to the DPUs. findings: all so far. nr_launches, nr_checked: of DPUs, so far.
+    submit: carries commands to the DPUs. findings: all so far. nr_launches: of single DPUs, so far; nr_checked: those
+    that were checked to their end.
     """
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: Check, submit: Callable[[Command], object]) -> None:
@@ -88,9 +90,11 @@ class Checker:
                 read=functools.partial(self._read, dpu),
                 report=self.findings.add,
             )
-            watched.shadow, use = check.run()
-            self._note_stacks(binary, use)
-            self.nr_checked += 1
+            run = check.run()
+            watched.shadow = run.shadow
+            self._note_stacks(binary, run.stack)
+            if run.fault is None or run.fault.code is not FaultCode.RUNAWAY:
+                self.nr_checked += 1
         self.findings.announce(host_place()[1])
 
     def _watched_of(self, dpus: range) -> list[int]:

@@ -40,14 +40,16 @@ class _Rebuilding:
             if name in scope:
                 scope[name] = self._substitute(scope[name])
         cells = tuple(CellType(self._substitute(cell.cell_contents)) for cell in function.__closure__ or ())
-        return FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+        again = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+        again.__qualname__, again.__module__ = function.__qualname__, function.__module__
+        return again
 
     def _substitute(self, value: Any) -> Any:
         if isinstance(value, WramSymbol):
             return CheckedSymbol(value, self._checked)
         if isinstance(value, DpuFunction):
             if value not in self._helpers:
-                self._helpers[value] = self._stack.metered(value, self.rebuilt(value.function))
+                self._helpers[value] = self._stack.metered(self.rebuilt(value.function))
             return self._helpers[value]
         if isinstance(value, IntegerType):
             return CheckedInteger.like(value)

@@ -14,10 +14,8 @@ from ..hardware import Hardware
 from .differences import first_difference
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
-from .names import STACKS
 from .options import Check
 from .side_run import Launched, Order, SideRun
-from .stack import StackUse
 
 __all__ = ["LaunchCheck"]
 
@@ -41,23 +39,22 @@ class LaunchCheck:
     report: Callable[[Finding], None]
     _found: list[Finding] = field(default_factory=list)
 
-    def run(self) -> tuple[DpuShadow, StackUse]:
-        """Report what is wrong; gives the shadow after the launch, and the stacks."""
+    def run(self) -> SideRun:
+        """Report what is wrong; gives the run in the cyclic order, closed."""
         with self._side_run(CYCLIC, POISON) as cyclic:
-            self._check_stacks(cyclic.stack)
             if cyclic.fault is None:  # otherwise the launch itself faults, and says why
                 for seed in range(self.options.seed, self.options.seed + self.options.orders):
                     self._compare_orders(cyclic, Order("random", seed))
                 if any(finding.kind == "uninitialised" for finding in self._found):
                     self._compare_poisons(cyclic)
-            return cyclic.shadow, cyclic.stack
+            return cyclic
 
     @contextlib.contextmanager
     def _side_run(self, order: Order, poison: int) -> Iterator[SideRun]:
         side = SideRun(self.hardware, self.launched, self.shadow)
         try:
             side.fill(self.read)
-            side.run(order, poison=poison, keeps=self.options.keeps, report=self._take)
+            side.run(order, poison=poison, options=self.options, report=self._take)
             yield side
         finally:
             side.close()
@@ -76,7 +73,7 @@ class LaunchCheck:
             self._say("order", "", (fault.tasklet,), places, f"{text}. {mend}")
         elif difference is not None:
             text = f"{difference} after the cyclic order of tasklets and after {order}"
-            self._say("order", difference.name.symbol, (), (), f"{text}{self._known_race()}. {mend}")
+            self._say("order", difference.name.symbol, (), difference.places, f"{text}{self._known_race()}. {mend}")
 
     def _compare_poisons(self, cyclic: SideRun) -> None:
         with self._side_run(CYCLIC, OTHER_POISON) as other:
@@ -92,17 +89,6 @@ class LaunchCheck:
     def _known_race(self) -> str:
         race = next((finding for finding in self._found if finding.kind == "race"), None)
         return f", which the race on {race.symbol!r} explains (see there)" if race is not None else ""
-
-    def _check_stacks(self, use: StackUse) -> None:
-        over = tuple(tasklet for tasklet, deepest in enumerate(use.inlined) if deepest > use.reserved)
-        if over:
-            most = max(use.inlined)
-            text = (
-                f"up to {most} bytes of stack, and {use.reserved} are reserved per tasklet: on hardware the rest"
-                " overwrites the neighbour's stack, unnoticed (modelled: 8 bytes and 8 per local variable of the kernel"
-                f" and each extern function). Declare the program with stack_bytes={most} or more, or call less deeply"
-            )
-            self._say("stack", STACKS, over, (), text)
 
     def _say(
         self, kind: Kind, symbol: str, tasklets: tuple[int, ...], places: tuple[SourcePlace, ...], text: str

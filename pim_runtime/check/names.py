@@ -35,9 +35,9 @@ class AddressNames:
         self._heaps = {"wram": wram_bytes - binary.wram_heap_bytes, "mram": table.end_of_mram_variables()}
 
     @property
-    def host_variables(self) -> list[Symbol]:
-        """The `__host` variables, by address."""
-        return [symbol for symbol in self._symbols["wram"] if symbol.section == "host"]
+    def wram_variables(self) -> list[Symbol]:
+        """The variables in WRAM, by address."""
+        return self._symbols["wram"]
 
     def of(self, memory: Memory, address: int) -> AddressName:
         """The name of one byte."""

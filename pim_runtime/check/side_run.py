@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..commands import Memory
 from ..counters import NR_COUNTERS
 from ..counting.program import uncounted
-from ..device.run_record import LOG_BYTES, MAX_TASKLETS, MRAM_END, NR_CELLS, WRAM_END
+from ..device.run_record import INTERRUPT, LOG_BYTES, MAX_ITERATIONS, MAX_TASKLETS, MRAM_END, NR_CELLS, WRAM_END
 from ..device.scheduler import MAX_PHASES
 from ..engine.faults import Fault
 from ..engine.interpreted import InterpretedEngine
@@ -26,6 +26,7 @@ from .finding import Finding
 from .instrument import instrumented
 from .memory_watch import MemoryWatch
 from .names import AddressNames
+from .options import Check
 from .scene import Scene
 from .shadow import PAGE_BYTES
 from .stack import StackMeter, StackUse
@@ -68,6 +69,7 @@ class SideRun:
             "wram": Reservation(hardware.dpu.wram_bytes),
             "mram": Reservation(hardware.dpu.mram_bytes),
         }
+        self._interrupt = np.zeros(1, np.int64)  # Ctrl-C reaches interpreted kernels by itself
         self._counters = Reservation(8 * NR_COUNTERS * MAX_TASKLETS * MAX_PHASES)
 
     def close(self) -> None:
@@ -86,10 +88,10 @@ class SideRun:
                 first = page * PAGE_BYTES
                 read(memory, first, reservation.array[first : first + PAGE_BYTES])
 
-    def run(self, order: Order, *, poison: int, keeps: Collection[str], report: Callable[[Finding], None]) -> None:
+    def run(self, order: Order, *, poison: int, options: Check, report: Callable[[Finding], None]) -> None:
         """Run the program to its end or fault; undefined memory holds `poison` in every byte."""
         binary, dpu, names = self._launched
-        record, counted = self._record(binary), uncounted(binary.closure)
+        record, counted = self._record(binary, options.max_iterations), uncounted(binary.closure)
         tally = Tally(counted.table)  # lives as long as the run
         tally.attach(record)
         scene = Scene(
@@ -99,25 +101,26 @@ class SideRun:
             nr_tasklets=binary.nr_tasklets,
             names=names,
             record=record,
-            codes=frozenset(id(function.__code__) for function in binary.closure.functions),
+            codes=frozenset(id(function.__code__) for function in counted.closure.functions),
             report=report,
         )
         sync = SyncWatch(scene)
-        memory = MemoryWatch(scene, sync, self.shadow, keeps)
-        stack = StackMeter(binary.closure.kernel, binary.nr_tasklets, scene.running)
+        memory = MemoryWatch(scene, sync, self.shadow, options.keeps)
+        stack = StackMeter(binary.closure, binary.stack_bytes, scene)
         closure = instrumented(counted.closure, CheckedDevice(memory, sync, poison), stack)
         engine = InterpretedEngine(
             EngineOptions(engine="interpreted", tasklet_order=order.kind, seed=order.seed, timing="off")
         )
         faults = engine.run(closure, binary.nr_tasklets, range(dpu, dpu + 1), self._addresses(dpu), record)
-        self.fault, self.stack = faults[0] if faults else None, stack.use(binary.name, binary.stack_bytes)
+        self.fault, self.stack = faults[0] if faults else None, stack.use(binary.name)
         if self.fault is None:
             sync.ends()
         memory.ends()
 
-    def _record(self, binary: DpuBinary) -> NDArray[np.int64]:
+    def _record(self, binary: DpuBinary, max_iterations: int) -> NDArray[np.int64]:
         record = np.zeros(NR_CELLS, np.int64)
         record[MRAM_END], record[WRAM_END] = self._hardware.dpu.mram_bytes, self._hardware.dpu.wram_bytes
+        record[MAX_ITERATIONS], record[INTERRUPT] = max_iterations, self._interrupt.ctypes.data
         record[LOG_BYTES] = binary.log_bytes
         return record
 

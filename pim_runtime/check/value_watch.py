@@ -89,8 +89,8 @@ class ValueWatch:
         self._forget_sources(address, nr_bytes)
 
     def ends(self) -> None:
-        """Undefined values in variables that the host sees are results."""
-        for symbol in self._scene.names.host_variables:
+        """Undefined values in variables outlive the launch, and the host or the next launch sees them."""
+        for symbol in self._scene.names.wram_variables:
             states = self._wram.states(symbol.address, symbol.nbytes)
             if TAINTED in states:
                 address = symbol.address + states.index(TAINTED)
@@ -104,7 +104,7 @@ class ValueWatch:
             (),
             (origin.place,),
             lambda: (
-                f"{text}, which the host can read, depends on {origin.name}, loaded at {origin.place}: the value is"
+                f"{text}, which outlives the launch, depends on {origin.name}, loaded at {origin.place}: the value is"
                 " whatever the memory held. Write it first, or leave it out"
             ),
         )

@@ -143,7 +143,7 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
         values=(
             Value(name="DPU sets", value=len(checkers), origin="exact"),
             Value(name="launches of single DPUs", value=nr_launches, origin="exact"),
-            Value(name="of them checked", value=nr_checked, origin="exact"),
+            Value(name="of them checked to their end", value=nr_checked, origin="exact"),
             Value(name="tasklet orders of each", value=1 + options.orders, origin="exact"),
         ),
         notes=(NOT_CHECKED,),

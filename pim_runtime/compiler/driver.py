@@ -46,6 +46,7 @@ TEMPLATE = '''"""Driver of one kernel, written by {package}.compiler.driver; `ke
 from numba import int64, njit
 
 from {package}.device.faults import FaultCode, raise_fault
+from {package}.device.guards import heed_interrupt
 from {package}.device.raw import peek, poke
 from {package}.device.run_record import METERS, NR_METERS, PHASE, TASKLET
 from {package}.device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
@@ -64,6 +65,7 @@ def drive(
         alive = nr_tasklets
         while alive > 0:
             stuck = True
+            heed_interrupt(run)
             for i in range(nr_tasklets):
                 if may_run(run, w, i, nr_tasklets):
                     stuck = False

@@ -11,15 +11,23 @@ from numba.core import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
-from ..device import alloc, arith, faults, log, meters, mram, perfcounter, scheduler, sync, tasklet
+from ..device import alloc, arith, faults, guards, log, meters, mram, perfcounter, scheduler, sync, tasklet
 
 __all__: list[str] = []
 
-MODULES = (tasklet, faults, meters, mram, alloc, sync, arith, perfcounter, log, scheduler)
+MODULES = (tasklet, faults, meters, guards, mram, alloc, sync, arith, perfcounter, log, scheduler)
 
 
 # What a DMA consists of is compiled into the caller: a call would cost more than the check and the copy of a row.
-INLINED = (mram.mram_read, mram.mram_write, mram.breaks_a_rule, tasklet.note_site, meters.add_meter, meters.measures)
+INLINED = (
+    mram.mram_read,
+    mram.mram_write,
+    mram.breaks_a_rule,
+    tasklet.note_site,
+    meters.add_meter,
+    meters.measures,
+    guards.spend,
+)
 
 
 def _register(function: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ..device.library import DpuFunction
+from .guarding import Guards
 from .meters import Block, Events, Meters
 from .types import Types
 from .values import Value
@@ -47,6 +48,9 @@ class Functions(Protocol):
     """Who knows the functions of a program."""
 
     meters: Meters
+    guards: Guards
+
+    def is_brief(self, function: DpuFunction, arguments: tuple[Value, ...]) -> bool: ...
 
     def called(self, function: DpuFunction, arguments: tuple[Value, ...], *, counting: Counting) -> Called: ...
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..device.run_record import DPU
+from ..device.faults import FaultCode
+from ..device.run_record import DPU, FAULT_CODE
 from ..errors import KernelError
 from ..language.closure import Closure
 from .faults import Fault, read_fault
@@ -51,7 +52,9 @@ class CompiledEngine:
                 )
                 break
             except Exception as error:  # a fault, or what the kernel raised: the record says where
+                if record[FAULT_CODE] == FaultCode.INTERRUPTED:
+                    break
                 dpu = int(record[DPU])
-                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
+                faults.append(read_fault(record, dpu, nr_tasklets, error, closure, addresses.wram_of(dpu)))
                 first = dpu + 1
         return faults

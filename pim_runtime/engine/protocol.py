@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..device.guards import UNLIMITED_ITERATIONS
 from ..language.closure import Closure
 from .faults import Fault
 
@@ -32,6 +33,8 @@ class EngineOptions:
         32-bit multiplies and of divisions) is counted on every DPU ("exact"), on N of them spread over the launch
         ("sample:N"; the others are taken to need as much per operation), or taken from the profile ("static").
         Default: "sample:8".
+    max_iterations: loop iterations that one tasklet may run in a launch, None for any number; one that runs more is
+        stopped in fault. Short loops over a fixed range do not count. Default: 2**30.
     """
 
     engine: Literal["compiled", "interpreted"] = "compiled"
@@ -39,6 +42,7 @@ class EngineOptions:
     seed: int = 0
     threads: int | None = None
     timing: str = "sample:8"
+    max_iterations: int | None = 1 << 30
 
     def __post_init__(self) -> None:
         if self.engine not in ("compiled", "interpreted"):
@@ -51,6 +55,8 @@ class EngineOptions:
             raise ValueError(f"timing {self.timing!r}: choose 'exact', 'sample:N' with N at least 1, 'static' or 'off'")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: at least 1, or None for one per CPU")
+        if self.max_iterations is not None and not 1 <= self.max_iterations <= UNLIMITED_ITERATIONS:
+            raise ValueError(f"max_iterations is {self.max_iterations}: 1 to 2**62, or None for any number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,10 @@ class Addresses:
     counters_stride: int
     phases: int
     measured: int
+
+    def wram_of(self, dpu: int) -> int:
+        """Host address of a DPU's WRAM."""
+        return self.wram + dpu * self.wram_stride
 
 
 class Engine(Protocol):

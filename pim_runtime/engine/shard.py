@@ -12,7 +12,17 @@ from ..commands import Load, Memory, Read, Write
 from ..counters import NR_COUNTERS, LaunchCounters
 from ..counting.lines import line_profile
 from ..counting.program import CountedKernel, counted, uncounted
-from ..device.run_record import LOG_BYTES, MAX_TASKLETS, MRAM_END, NR_CELLS, PERF_COSTS, WRAM_END
+from ..device.guards import UNLIMITED_ITERATIONS
+from ..device.run_record import (
+    INTERRUPT,
+    LOG_BYTES,
+    MAX_ITERATIONS,
+    MAX_TASKLETS,
+    MRAM_END,
+    NR_CELLS,
+    PERF_COSTS,
+    WRAM_END,
+)
 from ..device.scheduler import MAX_PHASES
 from ..hardware import TICKS_PER_CYCLE, Hardware
 from ..lines import LineProfile
@@ -41,7 +51,8 @@ class Shard:
         self._wram = Reservation(nr_dpus * hardware.dpu.wram_bytes)
         self._counters = Reservation(nr_dpus * COUNTERS_BYTES)
         self._phases, self._measured = np.zeros(nr_dpus, np.int64), np.zeros(nr_dpus, np.int64)
-        self._timing = options.timing
+        self._interrupt = np.zeros(1, np.int64)
+        self._timing, self._max_iterations = options.timing, options.max_iterations or UNLIMITED_ITERATIONS
         self._records = threading.local()
 
     def memory(self, memory: Memory) -> NDArray[np.uint8]:
@@ -79,7 +90,8 @@ class Shard:
         return [(memory[dpu, columns], row) for dpu, row in rows_of if row is not None]
 
     def begin(self, binary: DpuBinary, dpus: range) -> None:
-        """Choose the DPUs that count what depends on the data, before a launch runs on parts of `dpus`."""
+        """Before a launch runs on parts of `dpus`: choose those that count what depends on the data."""
+        self._interrupt[0] = 0
         variable = self._counted(binary).table.has_variable
         self._measured[dpus.start : dpus.stop] = sample_of(self._timing if variable else "exact", len(dpus))
 
@@ -92,6 +104,10 @@ class Shard:
         for fault in faults:
             self._phases[fault.dpu] = fault.phase
         return faults, tally.totals
+
+    def interrupt(self) -> None:
+        """Stop all DPUs that run now, from another thread."""
+        self._interrupt[0] = 1
 
     def lines(self, binary: DpuBinary, totals: Sequence[NDArray[np.int64]]) -> LineProfile:
         """Where a launch spent its instructions, from the totals of its parts."""
@@ -138,6 +154,7 @@ class Shard:
         if record is None:
             record = self._records.cells = np.zeros(NR_CELLS, np.int64)
             record[MRAM_END], record[WRAM_END] = self.hardware.dpu.mram_bytes, self.hardware.dpu.wram_bytes
+            record[MAX_ITERATIONS], record[INTERRUPT] = self._max_iterations, self._interrupt.ctypes.data
             record[PERF_COSTS : PERF_COSTS + NR_COUNTERS] = _cycle_costs(self.hardware)
         record[LOG_BYTES] = binary.log_bytes
         return record
