@@ -88,10 +88,10 @@ class StackMeter:
             tasklets,
             (place,),
             lambda: (
-                f"the stack of tasklet {tasklets[0]} grows to {nr_bytes} bytes at {place}, and {self._reserved}"
-                f" bytes are reserved: on hardware the rest overwrites the neighbour's, unnoticed (modelled: 8 bytes"
-                " and 8 per local variable of the kernel and each extern function). Declare the program with stack_bytes="
-                f"{nr_bytes} or more, or call less deeply"
+                f"the stack of tasklet {tasklets[0]} grows to {nr_bytes} bytes at {place}, and {self._reserved} bytes"
+                " are reserved: on hardware the rest overwrites the neighbour's, unnoticed (modelled: 8 bytes and 8 per"
+                " local variable of the kernel and each extern function). Declare the program with"
+                f" stack_bytes={nr_bytes} or more, or call less deeply"
             ),
         )
 
