@@ -8,9 +8,10 @@ from pim_runtime.device import *                    what kernels call
 from __future__ import annotations
 
 from .check import Check, CheckWarning
+from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
-from .errors import DpuError, DpuFaultError, KernelError, LinkError, PimError
+from .errors import CheckpointError, DpuError, DpuFaultError, KernelError, LinkError, PimError
 from .hardware import load_profile
 from .machine import Machine, default_machine
 from .program import DpuProgram, dpu_program
@@ -20,6 +21,8 @@ __all__ = [
     "ALLOCATE_ALL",
     "Check",
     "CheckWarning",
+    "CheckpointError",
+    "DpuContext",
     "DpuError",
     "DpuFaultError",
     "DpuProgram",

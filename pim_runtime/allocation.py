@@ -9,7 +9,8 @@ import functools
 import itertools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
@@ -69,6 +70,7 @@ class Allocation:
         self.timeline = Timeline(hardware, clock)
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
+        self.faults: dict[int, Fault] = {}  # of each DPU whose last launch failed
         self.when_released: weakref.finalize[Any, Any] | None = None
         self.observers: list[Observer] = []
         self._timing = options.timing
@@ -140,6 +142,8 @@ class Allocation:
         """
         groups = self._groups(dpus)
         results = tuple(self._run(group, binary) for group, binary in groups)
+        faults = [fault for result in results for fault in result.faults]
+        self.replace_faults(dpus, {fault.dpu - dpus.start: fault for fault in faults})
         self.timeline.append(
             "launch",
             mode="synchronous",
@@ -151,8 +155,15 @@ class Allocation:
             transfers=0,
             work=self._work(results, len(self.ranks_of(dpus))),
         )
-        self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
+        self._raise_faults(faults, len(dpus))
         return results
+
+    @in_turn
+    def replace_faults(self, dpus: range, faults: Mapping[int, Fault]) -> None:
+        """Say how the last launch of some DPUs failed, by their position in `dpus`; the others of them did not fail."""
+        for dpu in dpus:
+            self.faults.pop(dpu, None)
+        self.faults |= {dpus.start + index: replace(fault, dpu=dpus.start + index) for index, fault in faults.items()}
 
     @in_turn
     def release(self) -> None:
@@ -188,9 +199,7 @@ class Allocation:
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
         for observer in self.observers:
             observer.launching(dpus, binary)
-        result = self.backend.submit(Launch(dpus=dpus, binary=binary))
-        assert result is not None
-        return result
+        return self.backend.submit(Launch(dpus=dpus, binary=binary))
 
     def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
         """Runs of neighbouring DPUs with the same program."""

@@ -16,6 +16,8 @@ import numpy as np
 
 from .allocation import Allocation
 from .check import Check, Checker, Findings, attach_checker
+from .checkpoint.context import DpuContext
+from .checkpoint.snapshot import chosen_parts, restore_state, take_state
 from .commands import LaunchResult, Read, Rows, Write
 from .engine.protocol import EngineOptions
 from .errors import ArgumentError, InvalidDpuSetError, TooManyTaskletsError
@@ -208,6 +210,25 @@ class DpuSet:
     def _print_log(self, dpu: int, stream: TextIO) -> None:
         stream.write(f"=== DPU#{self._allocation.place_of(dpu).sdk_id:#x} ===\n")
         stream.write(read_log(self._allocation, dpu))
+
+    # saved states
+
+    def checkpoint(self, iram: bool = True, mram: bool = True, wram: bool = True) -> DpuContext:
+        """A copy of the state of the DPUs: memories, which program is loaded, faults and, of a whole set, the timeline.
+
+        Unlike the SDK's, it is not bound to a single DPU. Raises CheckpointError where memory does not suffice.
+        """
+        return DpuContext(take_state(self._allocation, self._range, self._kind, chosen_parts(iram, mram, wram)))
+
+    def restore(self, context: DpuContext, iram: bool = True, mram: bool = True, wram: bool = True) -> None:
+        """Make the DPUs what they were; a whole set goes on at the simulated time of the checkpoint.
+
+        iram: the program, which must be loaded already, is the one of the checkpoint; False does not ask.
+        Raises CheckpointError where the context does not fit these DPUs, which then stay as they are.
+        """
+        if not isinstance(context, DpuContext):
+            raise ArgumentError(f"a context is a DpuContext, not {type(context).__name__}: {context!r}")
+        restore_state(self._allocation, self._range, self._kind, context.state, chosen_parts(iram, mram, wram))
 
     # transfers
 

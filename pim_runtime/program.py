@@ -39,14 +39,16 @@ Parameters = ParamSpec("Parameters")
 class DpuBinary:
     """A program linked for one machine and one number of tasklets.
 
-    `symbols` are the host-visible ones. The heaps are what variables, stacks and caches leave. `wram_image` is written
-    to WRAM from address 0 by a load; `mram_segments` are (offset, bytes) of the initialised MRAM variables. `log_bytes`
-    is 0 for a program without printf, `stack_bytes` what WRAM reserves for the stack of each tasklet.
+    `variables` are all its symbols, `symbols` those that a host sees. The heaps are what variables, stacks and caches
+    leave. `wram_image` is written to WRAM from address 0 by a load; `mram_segments` are (offset, bytes) of the
+    initialised MRAM variables. `log_bytes` is 0 for a program without printf, `stack_bytes` what WRAM reserves for the
+    stack of each tasklet.
     """
 
     name: str
     closure: Closure
     nr_tasklets: int
+    variables: Mapping[str, Symbol]
     symbols: Mapping[str, Symbol]
     mram_heap_bytes: int
     wram_heap_bytes: int
@@ -159,6 +161,7 @@ class DpuProgram:
             name=self.name,
             closure=closure,
             nr_tasklets=nr_tasklets,
+            variables=MappingProxyType(dict(self._table.symbols)),
             symbols=MappingProxyType(
                 {s.name: s for s in self._table.in_section("host", "log", "mram_noinit", "mram", "heap")}
             ),
