@@ -64,7 +64,6 @@ class Undefined(int):
     __rshift__, __rrshift__ = _following("__rshift__"), _following("__rrshift__")
     __or__, __ror__ = _following("__or__"), _following("__ror__")
     __xor__, __rxor__ = _following("__xor__"), _following("__rxor__")
-    __floordiv__, __mod__ = _following("__floordiv__"), _following("__mod__")
     __neg__, __pos__ = _following("__neg__"), _following("__pos__")
     __abs__, __invert__ = _following("__abs__"), _following("__invert__")
     __eq__, __ne__ = _deciding("__eq__"), _deciding("__ne__")
@@ -90,6 +89,12 @@ class Undefined(int):
         return 0 if _is_zero(other) else self._combined(int.__and__(self, other))
 
     __rmul__, __rand__ = __mul__, __and__
+
+    def __floordiv__(self, other: Any) -> Any:
+        return self._combined(int.__floordiv__(self, defined(other, "as a divisor")))
+
+    def __mod__(self, other: Any) -> Any:
+        return self._combined(int.__mod__(self, defined(other, "as a divisor")))
 
     def __rfloordiv__(self, other: Any) -> Any:
         self.use(self.origin, "as a divisor")
