@@ -137,10 +137,8 @@ class DpuSet:
 
     @property
     def findings(self) -> Findings:
-        """What the checker has found so far in the whole allocation. Raises ArgumentError for a set without one."""
-        if self._checker is None:
-            raise ArgumentError("the set is not checked: make it with check=Check()")
-        return self._checker.findings
+        """What the checker has found so far in the whole allocation; nothing for a set that is not checked."""
+        return Findings() if self._checker is None else self._checker.findings
 
     @property
     def is_single_dpu(self) -> bool:

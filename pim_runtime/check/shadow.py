@@ -10,14 +10,15 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EARLIER", "HOST", "PAGE_BYTES", "THIS", "UNDEFINED", "Shadow"]
+__all__ = ["EARLIER", "HOST", "PAGE_BYTES", "TAINTED", "THIS", "UNDEFINED", "Shadow"]
 
-UNDEFINED, HOST, THIS, EARLIER = 0, 1, 2, 3
-"""Never written; written last by the host or a load, by this launch, by an earlier launch of the same load."""
+UNDEFINED, HOST, THIS, EARLIER, TAINTED = range(5)
+"""Never written; written last by the host or a load, by this launch, by an earlier launch of the same load; or written
+with a value that depends on memory that was never written."""
 
 PAGE_BYTES = 4096
-_NEXT_LAUNCH = bytes([UNDEFINED, HOST, EARLIER, EARLIER]).ljust(256, b"\0")
-_NEXT_LOAD = bytes([UNDEFINED, HOST, HOST, HOST]).ljust(256, b"\0")
+_NEXT_LAUNCH = bytes.maketrans(bytes([THIS]), bytes([EARLIER]))
+_NEXT_LOAD = bytes.maketrans(bytes([THIS, EARLIER]), bytes([HOST, HOST]))
 
 
 class Shadow:
