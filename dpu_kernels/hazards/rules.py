@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
 from pim_runtime.device import (
+    Tasklet,
     assert_that,
     barrier_wait,
     div,
@@ -69,13 +71,13 @@ gate = breaking_rules.mutex("gate")
 
 
 @dpu_function
-def ratio(t, a, b):
+def ratio(t: Tasklet, a: int, b: int) -> int:
     """A helper that divides."""
     return a // b
 
 
 @dpu_function
-def countdown(n, step):
+def countdown(n: int, step: int) -> int:
     """A helper without a tasklet, which loops for ever with a step of 0."""
     steps = 0
     while n > 0:  # in a helper
@@ -85,7 +87,7 @@ def countdown(n, step):
 
 
 @breaking_rules.kernel
-def misbehave(t):
+def misbehave(t: Tasklet) -> Iterator[int]:
     """Tasklet `culprit` does `request` = [rule, a, b, c, d] after a barrier; the others only cross the barrier."""
     what, a, b = request.array(t)[0], request.array(t)[1], request.array(t)[2]
     c, d = request.array(t)[3], request.array(t)[4]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
 from pim_runtime.device import (
+    Tasklet,
     barrier_wait,
     dpu_function,
     int64,
@@ -59,7 +61,7 @@ everyone = sharing.barrier("everyone")
 
 
 @sharing.kernel
-def share(t):
+def share(t: Tasklet) -> Iterator[int]:
     """Four tasklets do `what`, safely if `mend` is 1."""
     i, do, mended = me(t), what.load(t), mend.load(t)
     if i == 0:
@@ -159,7 +161,7 @@ depth = small_stacks.host("depth", int64)
 
 
 @dpu_function
-def deep(t, a, b):
+def deep(t: Tasklet, a: int, b: int) -> int:
     """A helper with many variables."""
     c, d = a + b, a - b
     e, f = c * d, c ^ d
@@ -168,7 +170,7 @@ def deep(t, a, b):
 
 
 @small_stacks.kernel
-def stack_up(t):
+def stack_up(t: Tasklet) -> None:
     """Call a helper whose frame does not fit, if `depth` asks for it."""
     if depth.load(t) != 0:
         carry.store(t, deep(t, me(t), 3))  # too deep

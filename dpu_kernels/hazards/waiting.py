@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
 from pim_runtime.device import (
+    Tasklet,
     barrier_wait,
     handshake_notify,
     handshake_wait_for,
@@ -47,7 +49,7 @@ crowd = waiting.barrier("crowd", 5)
 
 
 @waiting.kernel
-def wait(t):
+def wait(t: Tasklet) -> Iterator[int]:
     """Four tasklets do `what`."""
     i, n, do = me(t), amount.load(t), what.load(t)
     if do == Wait.HOLD:

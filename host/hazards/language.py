@@ -49,7 +49,7 @@ def product(n: int) -> int:
 
 def _float(total: WramSymbol, done: Barrier) -> tuple[Kernel, Kernel]:
     def planted(t: Any) -> None:
-        total.store(t, int64(me(t) * 1.5))  # a float
+        total.store(t, int64(me(t) * 1.5))  # type: ignore[arg-type]  # a float
 
     def mended(t: Any) -> None:
         total.store(t, me(t) * 3 // 2)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from dpu_kernels.hazards.rules import Rule, breaking_rules, countdown, misbehave, ratio
-from pim_runtime.engine.faults import FaultCode
+from pim_runtime.device.faults import FaultCode
 
 from .hazard import Group, Hazard, Variant
 from .places import line_with

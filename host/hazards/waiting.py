@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from dpu_kernels.hazards.waiting import SECOND_LISTENER, Wait, wait, waiting
-from pim_runtime.engine.faults import FaultCode
+from pim_runtime.device.faults import FaultCode
 
 from .hazard import Hazard, Variant
 from .places import line_with

@@ -150,10 +150,18 @@ def block(run: int, wram: int, tasklet: int, nr_tasklets: int, code: int, counte
 
 @library
 def arrive(run: int, barrier: int, code: int, nr_tasklets: int, counters: int) -> None:
-    """One more tasklet waits; the last one opens the barrier for all, reloads it and begins a new phase."""
+    """One more tasklet waits; the last one opens the barrier for all, reloads it and begins a new phase.
+
+    Faults when the barrier opens for fewer than it counts: those who waited in a launch that faulted have come as well.
+    """
     missing = peek8(barrier + COUNT) - 1
     poke8(barrier + COUNT, missing)
     if missing == 0:
+        waiting = 0
+        for other in range(nr_tasklets):
+            waiting += state_of(run, other) == code
+        if waiting < peek8(barrier + INITIAL_COUNT):
+            raise_fault(run, FaultCode.BARRIER_OPENS_EARLY, waiting, peek8(barrier + INITIAL_COUNT), 0, 0)
         poke8(barrier + COUNT, peek8(barrier + INITIAL_COUNT))
         for other in range(nr_tasklets):
             flush_counters(run, other, counters)

@@ -55,6 +55,6 @@ class CompiledEngine:
                 if record[FAULT_CODE] == FaultCode.INTERRUPTED:
                     break
                 dpu = int(record[DPU])
-                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
+                faults.append(read_fault(record, dpu, nr_tasklets, error, closure, addresses.wram_of(dpu)))
                 first = dpu + 1
         return faults

@@ -46,14 +46,14 @@ class InterpretedEngine:
             except Exception as error:  # a fault, or what the kernel raised
                 if not record[FAULT_SITE]:
                     record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), closure.functions)
-                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
+                faults.append(read_fault(record, dpu, nr_tasklets, error, closure, addresses.wram_of(dpu)))
         return faults
 
     def _run_dpu(
         self, kernel: FunctionType, nr_tasklets: int, dpu: int, addresses: Addresses, record: NDArray[np.int64]
     ) -> None:
         run = record.ctypes.data
-        wram = addresses.wram + dpu * addresses.wram_stride
+        wram = addresses.wram_of(dpu)
         rows = addresses.counters + dpu * addresses.counters_stride
         boot(run, wram, dpu, rows, ctypes.c_int64.from_address(addresses.measured + 8 * dpu).value != 0)
         mram = addresses.mram + dpu * addresses.mram_stride

@@ -72,6 +72,10 @@ class Addresses:
     phases: int
     measured: int
 
+    def wram_of(self, dpu: int) -> int:
+        """Host address of a DPU's WRAM."""
+        return self.wram + dpu * self.wram_stride
+
 
 class Engine(Protocol):
     """Runs programs. Both engines leave the same bytes and the same counters."""
