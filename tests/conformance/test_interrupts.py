@@ -15,7 +15,9 @@ from kernels_for_tests import endless
 from subprocesses import environment
 
 from pim_runtime import DpuSet, EngineOptions, Machine
+from pim_runtime.api import DPU_MRAM_HEAP_POINTER_NAME
 from pim_runtime.backends.workers import Workers
+from pim_runtime.commands import Load
 from pim_runtime.engine.shard import Shard
 
 SCRIPT = Path(__file__).parent / "interrupted.py"
@@ -78,7 +80,6 @@ def test_what_a_part_raises_is_raised_after_all_have_stopped():
     workers.close()
 
 
-@pytest.mark.quick
 def test_ctrl_c_in_a_parallel_transfer_waits_for_its_parts(hardware, monkeypatch):
     write, done = Shard.write, []
 
@@ -89,12 +90,33 @@ def test_ctrl_c_in_a_parallel_transfer_waits_for_its_parts(hardware, monkeypatch
 
     rows = np.arange(1 << 20, dtype=np.uint8).reshape(2, -1)
     with DpuSet(2, machine=Machine(hardware), options=EngineOptions(threads=2)) as dpu_set:
-        dpu_set.load(endless.program.build(hardware))
+        dpu_set.load(endless.program)
         rows_before = len(dpu_set.timeline)
         with monkeypatch.context() as patch:
             patch.setattr(Shard, "write", interrupted_write)
             with pytest.raises(KeyboardInterrupt):
-                dpu_set.copy(endless.program.heap_name if hasattr(endless.program, "heap_name") else "x", rows)
+                dpu_set.copy(DPU_MRAM_HEAP_POINTER_NAME, rows)
         nr_done = len(done)
         assert len(dpu_set.timeline) == rows_before
-        assert len(done) == nr_done
+        dpu_set.copy(DPU_MRAM_HEAP_POINTER_NAME, rows)
+        back = np.zeros_like(rows)
+        dpu_set.copy(back, DPU_MRAM_HEAP_POINTER_NAME)
+    assert nr_done == len(done) > 0, "a part went on after the interrupt was raised"
+    np.testing.assert_array_equal(back, rows)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "interpreted"])
+def test_no_dpu_begins_after_the_interrupt(hardware, engine):
+    shard, binary = Shard(hardware, 3, EngineOptions(engine=engine)), endless.program.build(hardware)
+    try:
+        shard.load(Load(dpus=range(3), binary=binary))
+        shard.begin(binary, range(3))
+        shard.interrupt()
+        if engine == "compiled":  # the interpreted engine runs in the thread that Ctrl-C interrupts
+            assert shard.run(binary, range(3))[0] == []
+            assert not shard.memory("wram")[:, endless.begun.address].any()
+        shard.begin(binary, range(3))
+        shard.run(binary, range(3))
+        assert list(shard.memory("wram")[:, endless.begun.address]) == [2, 2, 2]
+    finally:
+        shard.close()
