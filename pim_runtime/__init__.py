@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
-from .errors import DpuError, DpuFaultError, KernelError, LinkError, PimError
+from .errors import CacheWarning, DpuError, DpuFaultError, KernelError, LinkError, PimError
 from .hardware import load_profile
 from .machine import Machine, default_machine
 from .program import DpuProgram, dpu_program
@@ -17,6 +17,7 @@ from .transfers import DpuSymbol
 
 __all__ = [
     "ALLOCATE_ALL",
+    "CacheWarning",
     "DpuError",
     "DpuFaultError",
     "DpuProgram",
