@@ -7,9 +7,11 @@ from pim_runtime.device import *                    what kernels call
 
 from __future__ import annotations
 
+from .check import Check, CheckWarning
+from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
-from .errors import CacheWarning, DpuError, DpuFaultError, KernelError, LinkError, PimError
+from .errors import CacheWarning, CheckpointError, DpuError, DpuFaultError, KernelError, LinkError, PimError
 from .hardware import load_profile
 from .machine import Machine, default_machine
 from .program import DpuProgram, dpu_program
@@ -18,6 +20,10 @@ from .transfers import DpuSymbol
 __all__ = [
     "ALLOCATE_ALL",
     "CacheWarning",
+    "Check",
+    "CheckWarning",
+    "CheckpointError",
+    "DpuContext",
     "DpuError",
     "DpuFaultError",
     "DpuProgram",

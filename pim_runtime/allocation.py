@@ -9,8 +9,9 @@ import functools
 import itertools
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,21 @@ from .timeline import Timeline
 from .timing import Clock, LaunchWork, TransferWork
 from .topology import Place
 
-__all__ = ["Allocation"]
+__all__ = ["Allocation", "Observer"]
+
+
+class Observer(Protocol):
+    """Is told of every command on an allocation. It must not change what the command does."""
+
+    def loaded(self, dpus: range, binary: DpuBinary) -> None:
+        """A program was loaded."""
+
+    def transferred(self, command: Write | Read, what: str) -> None:
+        """Bytes were moved; `what` names the symbol."""
+
+    def launching(self, dpus: range, binary: DpuBinary) -> None:
+        """A launch is about to run `binary` on `dpus`."""
+
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -55,7 +70,9 @@ class Allocation:
         self.timeline = Timeline(hardware, clock)
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
+        self.faults: dict[int, Fault] = {}  # of each DPU whose last launch failed
         self.when_released: weakref.finalize[Any, Any] | None = None
+        self.observers: list[Observer] = []
         self._timing = options.timing
         self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
         self.after_fork()
@@ -80,6 +97,8 @@ class Allocation:
         """Put a program into `dpus`. Its time is not modelled: no measurement of a load is published."""
         self.backend.submit(Load(dpus=dpus, binary=binary))
         self.binaries[dpus.start : dpus.stop] = [binary] * len(dpus)
+        for observer in self.observers:
+            observer.loaded(dpus, binary)
         self.timeline.append(
             "load",
             mode="serial",
@@ -96,6 +115,8 @@ class Allocation:
     def transfer(self, command: Write | Read, what: str) -> None:
         """Move bytes between host and DPUs. `what` names the symbol in the timeline; no row when no DPU takes part."""
         self.backend.submit(command)
+        for observer in self.observers:
+            observer.transferred(command, what)
         dpus = command.dpus_taking_part
         if not dpus:
             return
@@ -121,6 +142,8 @@ class Allocation:
         """
         groups = self._groups(dpus)
         results = tuple(self._run(group, binary) for group, binary in groups)
+        faults = [fault for result in results for fault in result.faults]
+        self.replace_faults(dpus, {fault.dpu - dpus.start: fault for fault in faults})
         self.timeline.append(
             "launch",
             mode="synchronous",
@@ -132,8 +155,15 @@ class Allocation:
             transfers=0,
             work=self._work(results, len(self.ranks_of(dpus))),
         )
-        self._raise_faults([fault for result in results for fault in result.faults], len(dpus))
+        self._raise_faults(faults, len(dpus))
         return results
+
+    @in_turn
+    def replace_faults(self, dpus: range, faults: Mapping[int, Fault]) -> None:
+        """Say how the last launch of some DPUs failed, by their position in `dpus`; the others of them did not fail."""
+        for dpu in dpus:
+            self.faults.pop(dpu, None)
+        self.faults |= {dpus.start + index: replace(fault, dpu=dpus.start + index) for index, fault in faults.items()}
 
     @in_turn
     def release(self) -> None:
@@ -167,9 +197,9 @@ class Allocation:
         )
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
-        result = self.backend.submit(Launch(dpus=dpus, binary=binary))
-        assert result is not None
-        return result
+        for observer in self.observers:
+            observer.launching(dpus, binary)
+        return self.backend.submit(Launch(dpus=dpus, binary=binary))
 
     def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
         """Runs of neighbouring DPUs with the same program."""

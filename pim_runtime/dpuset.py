@@ -15,6 +15,9 @@ from typing import Any, Literal, TextIO
 import numpy as np
 
 from .allocation import Allocation
+from .check import Check, Checker, Findings, attach_checker
+from .checkpoint.context import DpuContext
+from .checkpoint.snapshot import chosen_parts, restore_state, take_state
 from .commands import LaunchResult, Read, Rows, Write
 from .engine.protocol import EngineOptions
 from .errors import ArgumentError, InvalidDpuSetError, TooManyTaskletsError
@@ -42,6 +45,8 @@ class DpuSet:
     log: stream for the DPUs' printf output after each `exec`, or a list with one stream (or None) per DPU.
     machine: where to allocate; default: the machine of this process.
     options: how kernels run.
+    check: look for races and other silent mistakes in every launch, on the side: results and simulated time do not
+        change. What is found is warned of, and kept in `findings`. Default: as `pim check` says, else no check.
 
     Raises AllocationError when there are not enough DPUs, and what `load` raises.
     """
@@ -50,6 +55,7 @@ class DpuSet:
     _range: range
     _kind: Literal["set", "rank", "dpu"]
     _streams: LogStreams
+    _checker: Checker | None
     _children: dict[tuple[str, range], DpuSet]
 
     def __init__(
@@ -62,6 +68,7 @@ class DpuSet:
         log: LogTarget = None,
         machine: Machine | None = None,
         options: EngineOptions | None = None,
+        check: Check | None = None,
     ) -> None:
         if nr_dpus is not None and nr_ranks is not None:
             raise ArgumentError("cannot specify nr_dpus and nr_ranks")
@@ -73,8 +80,11 @@ class DpuSet:
             wanted = None if nr_dpus in (None, ALLOCATE_ALL) else _integer("nr_dpus", nr_dpus)
             allocation = machine.allocate_dpus(wanted, options)
         self.__dict__.update(_allocation=allocation, _range=range(allocation.nr_dpus), _kind="set", _children={})
+        checker = attach_checker(allocation.hardware, allocation.nr_dpus, check, allocation.backend.submit)
+        if checker is not None:
+            allocation.observers.append(checker)
         try:
-            self.__dict__.update(_streams=LogStreams(log, len(self)))
+            self.__dict__.update(_streams=LogStreams(log, len(self)), _checker=checker)
             if binary is not None:
                 self.load(binary)
         except BaseException:
@@ -124,6 +134,11 @@ class DpuSet:
     def timeline(self) -> Timeline:
         """Every command of the allocation with its modelled time."""
         return self._allocation.timeline
+
+    @property
+    def findings(self) -> Findings:
+        """What the checker has found so far in the whole allocation; nothing for a set that is not checked."""
+        return Findings() if self._checker is None else self._checker.findings
 
     @property
     def is_single_dpu(self) -> bool:
@@ -195,6 +210,27 @@ class DpuSet:
     def _print_log(self, dpu: int, stream: TextIO) -> None:
         stream.write(f"=== DPU#{self._allocation.place_of(dpu).sdk_id:#x} ===\n")
         stream.write(read_log(self._allocation, dpu))
+
+    # saved states
+
+    def checkpoint(self, iram: bool = True, mram: bool = True, wram: bool = True) -> DpuContext:
+        """A copy of the state of the DPUs: memories, which program is loaded, faults and, of a whole set, the timeline.
+
+        Unlike the SDK's, it is not bound to a single DPU. Raises CheckpointError where memory does not suffice.
+        """
+        with self._allocation.lock:
+            return DpuContext(take_state(self._allocation, self._range, self._kind, chosen_parts(iram, mram, wram)))
+
+    def restore(self, context: DpuContext, iram: bool = True, mram: bool = True, wram: bool = True) -> None:
+        """Make the DPUs what they were; a whole set goes on at the simulated time of the checkpoint.
+
+        iram: the program, which must be loaded already, is the one of the checkpoint; False does not ask.
+        Raises CheckpointError where the context does not fit these DPUs, which then stay as they are.
+        """
+        if not isinstance(context, DpuContext):
+            raise ArgumentError(f"a context is a DpuContext, not {type(context).__name__}: {context!r}")
+        with self._allocation.lock:
+            restore_state(self._allocation, self._range, self._kind, context.state, chosen_parts(iram, mram, wram))
 
     # transfers
 

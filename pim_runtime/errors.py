@@ -25,6 +25,7 @@ __all__ = [
     "AllocationError",
     "ArgumentError",
     "CacheWarning",
+    "CheckpointError",
     "DifferentDpuProgramsError",
     "DpuError",
     "DpuErrorCode",
@@ -141,6 +142,10 @@ class DpuError(PimError):
 
 class ArgumentError(DpuError):
     """A Python argument is wrong before any DPU is involved; the SDK raises a DpuError without a code here."""
+
+
+class CheckpointError(DpuError):
+    """A saved state cannot be written, read, or given to these DPUs. Neither file nor DPUs have changed."""
 
 
 class AllocationError(DpuError):

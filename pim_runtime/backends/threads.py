@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import overload
 
-from ..commands import Command, Launch, LaunchResult, Load, Transfer, Write
+from ..blocks import Blocks
+from ..commands import Capture, Command, Launch, LaunchResult, Load, Read, Restore, Transfer, Write
 from ..engine.protocol import EngineOptions
 from ..engine.shard import Shard
 from ..hardware import Hardware
@@ -25,8 +27,15 @@ class ThreadBackend:
         nr_threads = options.threads or len(os.sched_getaffinity(0))
         self._workers = Workers(nr_threads) if options.engine == "compiled" else None
 
-    def submit(self, command: Command) -> LaunchResult | None:
-        """Execute a command; a launch has a result, a read fills the command's rows."""
+    @overload
+    def submit(self, command: Launch) -> LaunchResult: ...
+    @overload
+    def submit(self, command: Capture) -> Blocks: ...
+    @overload
+    def submit(self, command: Load | Write | Read | Restore) -> None: ...
+
+    def submit(self, command: Command) -> LaunchResult | Blocks | None:
+        """Execute a command; a launch and a capture have a result, a read fills the command's rows."""
         if self._workers is not None:
             self._workers.settle()
         shard = self._shard
@@ -34,6 +43,10 @@ class ThreadBackend:
             shard.load(command)
         elif isinstance(command, Launch):
             return self._launch(command)
+        elif isinstance(command, Capture):
+            return shard.capture(command)
+        elif isinstance(command, Restore):
+            shard.restore(command)
         else:
             copy = shard.write if isinstance(command, Write) else shard.read
             self._copy(command, lambda dpus: copy(command, dpus))  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..commands import Load, Memory, Read, Write
+from ..blocks import Blocks, blocks_of_pages
+from ..commands import Capture, Load, Memory, Read, Restore, Write
 from ..counters import NR_COUNTERS, LaunchCounters
 from ..counting.lines import line_profile
 from ..counting.program import CountedKernel, counted, uncounted
@@ -26,7 +27,7 @@ from ..device.run_record import (
 from ..device.scheduler import MAX_PHASES
 from ..hardware import TICKS_PER_CYCLE, Hardware
 from ..lines import LineProfile
-from ..memory import Reservation
+from ..memory import PAGE_BYTES, Reservation
 from ..program import DpuBinary
 from ..timing.prices import issue_ticks, occupancy_ticks
 from .compiled import CompiledEngine
@@ -57,8 +58,7 @@ class Shard:
 
     def memory(self, memory: Memory) -> NDArray[np.uint8]:
         """A memory of all DPUs, uint8 [nr_dpus, bytes]."""
-        reservation = self._mram if memory == "mram" else self._wram
-        return reservation.array.reshape(self.nr_dpus, -1)
+        return self._reservation(memory).array.reshape(self.nr_dpus, -1)
 
     def load(self, command: Load) -> None:
         """Write initial WRAM variables and `.mram` segments, and let the engine prepare the kernel."""
@@ -77,6 +77,33 @@ class Shard:
         """Fill the rows of `dpus`, a part of the command's DPUs."""
         for source, row in self._pairs(command, dpus):
             row[...] = source
+
+    def capture(self, command: Capture) -> Blocks:
+        """A copy of what is not zero in a memory of some DPUs."""
+        dpus = command.dpus
+        return Blocks.taken(self.memory(command.memory)[dpus.start : dpus.stop], self._touched(command.memory, dpus))
+
+    def restore(self, command: Restore) -> None:
+        """Put captured blocks back, and zeros where there are none."""
+        dpus = command.dpus
+        memory = self.memory(command.memory)[dpus.start : dpus.stop]
+        command.blocks.put(memory, self._touched(command.memory, dpus))
+
+    def _touched(self, memory: Memory, dpus: range) -> NDArray[np.int64]:
+        """Numbers of the blocks of a memory of `dpus` that may differ from zero, counted from the first of them."""
+        reservation = self._reservation(memory)
+        bytes_per_dpu = len(reservation.array) // self.nr_dpus
+        first_byte, nr_bytes = dpus.start * bytes_per_dpu, len(dpus) * bytes_per_dpu
+        return blocks_of_pages(
+            reservation.resident_pages(first_byte, nr_bytes),
+            page_bytes=PAGE_BYTES,
+            first_byte=first_byte,
+            nr_bytes=nr_bytes,
+            bytes_per_dpu=bytes_per_dpu,
+        )
+
+    def _reservation(self, memory: Memory) -> Reservation:
+        return self._mram if memory == "mram" else self._wram
 
     def _pairs(self, command: Write | Read, dpus: range) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """DPU memory and host bytes that belong together: one pair of matrices, or one pair of rows per DPU."""

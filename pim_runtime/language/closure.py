@@ -42,6 +42,7 @@ class Closure:
 
     facts: what decides its compiled form: texts, and symbols that stand for an address.
     sync: the barriers, semaphores and mutexes that it names.
+    references: every name that a function uses, with what it stands for; among the facts, too.
     formats: printf formats by their key in a log. prints: whether it calls printf at all.
     debugs: whether it calls print() or breakpoint(), which only CPython can run.
     """
@@ -50,6 +51,7 @@ class Closure:
     functions: tuple[FunctionType, ...]
     facts: tuple[str | Placed, ...]
     sync: tuple[SyncObject, ...]
+    references: tuple[tuple[str, str | Placed], ...]
     formats: Mapping[int, str]
     prints: bool
     debugs: bool
@@ -57,8 +59,12 @@ class Closure:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Content hash: equal fingerprints mean equal compiled code. Asks the symbols for their addresses."""
-        facts = (fact if isinstance(fact, str) else f"{fact!r} at {fact.address}" for fact in self.facts)
-        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return hashlib.sha256("\n".join(map(_described, self.facts)).encode()).hexdigest()
+
+    @property
+    def meanings(self) -> tuple[str, ...]:
+        """What the names in its functions stand for. Asks the symbols for their addresses."""
+        return tuple(f"{name} is {_described(value)}" for name, value in self.references)
 
     @functools.cached_property
     def files(self) -> dict[int, str]:
@@ -86,6 +92,7 @@ def close_over(kernel: FunctionType) -> Closure:
         functions=tuple(walk.functions),
         facts=tuple(walk.facts),
         sync=tuple(walk.sync),
+        references=tuple(walk.references),
         formats={format_key(text): text for text in walk.strings} if walk.prints else {},
         prints=walk.prints,
         debugs=walk.debugs,
@@ -98,6 +105,7 @@ class _Walk:
         self.callers: list[FunctionType] = []
         self.facts: list[str | Placed] = []
         self.sync: list[SyncObject] = []
+        self.references: list[tuple[str, str | Placed]] = []
         self.strings: set[str] = set()
         self.prints = self.debugs = False
 
@@ -111,7 +119,9 @@ class _Walk:
         self.facts.append(f"{code.co_code.hex()} {_constants(code)} {list(code.co_lines())}")
         self.strings.update(value for value in code.co_consts if isinstance(value, str))
         for name, value in _references(function):
-            self.facts += [name, self.describe(function, name, value)]
+            meaning = self.describe(function, name, value)
+            self.facts += [name, meaning]
+            self.references.append((name, meaning))
         self.callers.pop()
 
     def describe(self, function: FunctionType, name: str, value: Any) -> str | Placed:
@@ -140,6 +150,10 @@ class _Walk:
             self.debugs |= name in DEBUGGING
             return "builtin"
         raise KernelError(_refusal(function, name, value))
+
+
+def _described(fact: str | Placed) -> str:
+    return fact if isinstance(fact, str) else f"{fact!r} at {fact.address}"
 
 
 def _constants(code: CodeType) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pim_runtime.device import (
     Tasklet,
     barrier_wait,
-    dpu_function,
+    extern_function,
     int64,
     me,
     mem_alloc,
@@ -160,7 +160,7 @@ carry = small_stacks.host("carry", int64)
 depth = small_stacks.host("depth", int64)
 
 
-@dpu_function
+@extern_function
 def deep(t: Tasklet, a: int, b: int) -> int:
     """A helper with many variables."""
     c, d = a + b, a - b
@@ -172,7 +172,5 @@ def deep(t: Tasklet, a: int, b: int) -> int:
 @small_stacks.kernel
 def stack_up(t: Tasklet) -> None:
     """Call a helper whose frame does not fit, if `depth` asks for it."""
-    if depth.load(t) != 0:
-        carry.store(t, deep(t, me(t), 3))  # too deep
-    elif me(t) == 0:
-        carry.store(t, 3)
+    if me(t) == 0 and depth.load(t) != 0:
+        carry.store(t, deep(t, 5, 3))  # too deep

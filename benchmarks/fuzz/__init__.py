@@ -1,0 +1,1 @@
+"""Random programs and random use: what the fuzz tests and the fuzz benchmarks share."""

@@ -1,0 +1,65 @@
+"""Reading and replacing the files of saved states, with errors that say which file and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from ..errors import CheckpointError
+
+__all__ = ["read_whole", "replaced"]
+
+
+def read_whole(path: Path) -> bytes:
+    """All bytes of a regular file. Raises CheckpointError."""
+    try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path}: is no file. Name a file that was written by DpuContext.save")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {_reason(error)}. Name a file that exists") from None
+    except MemoryError:
+        raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes do not fit this computer's memory") from None
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes the place of `path` when all is on the disk; otherwise `path` stays as it is.
+
+    Raises CheckpointError where it cannot be written. A process that is killed leaves `.NAME.….unfinished` behind.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.unfinished")
+        if target.exists() and not target.is_file():
+            raise CheckpointError(f"{path}: is no file. Name a file to write")
+        try:
+            with unfinished.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be written: {_reason(error)}. Nothing has changed there; make room, or name another file"
+        ) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
