@@ -223,7 +223,8 @@ class DpuSet:
 
         Unlike the SDK's, it is not bound to a single DPU. Raises CheckpointError where memory does not suffice.
         """
-        return DpuContext(take_state(self._allocation, self._range, self._kind, chosen_parts(iram, mram, wram)))
+        with self._allocation.lock:
+            return DpuContext(take_state(self._allocation, self._range, self._kind, chosen_parts(iram, mram, wram)))
 
     def restore(self, context: DpuContext, iram: bool = True, mram: bool = True, wram: bool = True) -> None:
         """Make the DPUs what they were; a whole set goes on at the simulated time of the checkpoint.
@@ -233,7 +234,8 @@ class DpuSet:
         """
         if not isinstance(context, DpuContext):
             raise ArgumentError(f"a context is a DpuContext, not {type(context).__name__}: {context!r}")
-        restore_state(self._allocation, self._range, self._kind, context.state, chosen_parts(iram, mram, wram))
+        with self._allocation.lock:
+            restore_state(self._allocation, self._range, self._kind, context.state, chosen_parts(iram, mram, wram))
 
     # transfers
 

@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 
-from dpu_kernels.hazards.rules import breaking_rules
-from dpu_kernels.hazards.waiting import waiting
+from dpu_kernels.hazards.broken_rules import breaking_rules
+from dpu_kernels.hazards.endless_waiting import waiting
 from pim_runtime import DpuProgram
 from pim_runtime.api import (
     DpuXfer,
@@ -35,7 +35,7 @@ lines = talking.host("lines", int64)
 def talk(t: Tasklet) -> None:
     """Print a number of lines."""
     for line in range(lines.load(t)):
-        printf(t, "%d\n", line)
+        printf(t, "%d %d %d\n", line, line, line)
 
 
 def _launch_before_load(stage: Stage, variant: Variant) -> None:
@@ -169,7 +169,7 @@ def _log_of_a_silent_program(stage: Stage, variant: Variant) -> None:
 
 def _overrun_log(stage: Stage, variant: Variant) -> None:
     dpus = stage.allocate(1, talking)
-    dpus.copy("lines", np.array([[65537 if variant == "planted" else 16]]))
+    dpus.copy("lines", np.array([[32769 if variant == "planted" else 16]]))
     dpus.exec()
     dpus.log(io.StringIO())  # planted
 

@@ -56,6 +56,7 @@ class Stage:
         self.hardware, self.options, self.folder = hardware, options, folder
         self.machine = Machine(replace(hardware, geometry=replace(hardware.geometry, ranks=NR_RANKS)))
         self._sets: list[DpuSet] = []
+        self._checked: list[DpuSet] = []
 
     def allocate(
         self, nr_dpus: int, program: DpuProgram | DpuBinary | None = None, check: Check | None = None
@@ -63,6 +64,7 @@ class Stage:
         """A set that lives as long as the host program runs."""
         dpus = DpuSet(nr_dpus, binary=program, machine=self.machine, options=self.options, check=check)
         self._sets.append(dpus)
+        self._checked += [dpus] * (check is not None)
         return dpus
 
     def play(self, host_program: Callable[[Stage], None]) -> tuple[Report, ...]:
@@ -79,11 +81,11 @@ class Stage:
         except (PimError, ValueError, TypeError, AttributeError) as error:
             reports.append(Report(what=type(error).__name__, text=str(error), places=_places_of(error)))
         finally:
-            sets, self._sets = self._sets, []
-            for dpus in sets:
-                reports += map(_of_finding, dpus.findings)
+            reports += [_of_finding(finding) for dpus in self._checked for finding in dpus.findings]
+            for dpus in self._sets:
                 with contextlib.suppress(InvalidDpuSetError):  # the host program has freed it
                     dpus.free()
+            self._sets, self._checked = [], []
         return tuple(reports)
 
 

@@ -42,7 +42,7 @@ DMA_FAULTS = (
 MEMORY_FAULTS = (FaultCode.WRAM_INDEX, FaultCode.WRAM_RANGE, FaultCode.WRAM_ALIGNMENT, FaultCode.WINDOW)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DpuContext:
     """The state of some DPUs between two commands. It does not change any more.
 
@@ -50,6 +50,11 @@ class DpuContext:
     """
 
     state: SavedState
+
+    def __repr__(self) -> str:
+        state = self.state
+        programs = ", ".join(map(str, state.programs)) or "no program"
+        return f"<DpuContext of a {state.kind} of {state.nr_dpus} DPUs with {programs}>"
 
     # as bytes and files
 

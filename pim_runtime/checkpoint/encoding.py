@@ -68,6 +68,9 @@ def _state_of(fields: Fields, container: Container) -> SavedState:
         raise ValueError(f"{len(programs)} programs do not go with those of {program_of.shape[0]} DPUs")
     timeline = fields.maybe_fields("timeline")
     parts = fields.strings("parts")
+    memories = _memories_of(fields.fields("memories"), nr_dpus, container)
+    if sorted(memories) != [memory for memory in get_args(Memory) if memory in parts]:
+        raise ValueError(f"parts {', '.join(parts)} do not go with memories {', '.join(memories)}")
     faults = [_fault_from_json(fault, nr_dpus) for fault in fields.each("faults")]
     return SavedState(
         profile=fields.text("profile"),
@@ -79,7 +82,7 @@ def _state_of(fields: Fields, container: Container) -> SavedState:
         parts=tuple(part for part in get_args(Part) if part in parts),
         programs=programs,
         program_of=tuple(program_of.tolist()),
-        memories=_memories_of(fields.fields("memories"), nr_dpus, container),
+        memories=memories,
         faults={fault.dpu: fault for fault in faults},
         timeline=None if timeline is None else timeline_from_json(timeline, arrays),
         note=fields.value("note"),

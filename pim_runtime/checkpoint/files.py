@@ -32,9 +32,9 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
     Raises CheckpointError where it cannot be written. A process that is killed leaves `.NAME.….unfinished` behind.
     """
-    target = Path(os.path.realpath(path))
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.unfinished")
     try:
+        target = Path(os.path.realpath(path))
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.unfinished")
         if target.exists() and not target.is_file():
             raise CheckpointError(f"{path}: is no file. Name a file to write")
         try:

@@ -93,6 +93,8 @@ class SavedProgram:
     @classmethod
     def from_json(cls, fields: Fields) -> SavedProgram:
         """Back from `as_json`. Raises ValueError."""
+        if len(bytes.fromhex(fields.text("fingerprint"))) != hashlib.sha256().digest_size:
+            raise ValueError(f"{fields.text('fingerprint')!r} is no SHA-256")
         return cls(
             name=fields.text("name"),
             nr_tasklets=fields.integer("nr_tasklets", at_least=1),

@@ -109,6 +109,13 @@ def _check_machine(allocation: Allocation, state: SavedState) -> None:
             f"the checkpoint is of a machine {state.profile!r}, these DPUs are of {allocation.hardware.name!r}, which "
             f"differs: {shown}{more}. Allocate from a machine with the same profile"
         )
+    sizes = {"mram": allocation.hardware.dpu.mram_bytes, "wram": allocation.hardware.dpu.wram_bytes}
+    for memory, blocks in state.memories.items():
+        if blocks.bytes_per_dpu != sizes[memory]:
+            raise CheckpointError(
+                f"the checkpoint has {memory.upper()} of {blocks.bytes_per_dpu} bytes, these DPUs {sizes[memory]}, "
+                "though their machines are the same: the file was not written by pim-runtime. Do not use it"
+            )
     if allocation.timeline.clock != state.clock:
         raise CheckpointError(
             f"the checkpoint's kernel times have the form {state.clock!r}, here {allocation.timeline.clock!r}. "

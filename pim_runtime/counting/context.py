@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ..device.library import DpuFunction
-from .guarding import Guards
+from .guarding import Effort, Guards
 from .meters import Block, Events, Meters
 from .types import Types
 from .values import Value
@@ -50,7 +50,7 @@ class Functions(Protocol):
     meters: Meters
     guards: Guards
 
-    def is_brief(self, function: DpuFunction, arguments: tuple[Value, ...]) -> bool: ...
+    def effort(self, function: DpuFunction, arguments: tuple[Value, ...]) -> Effort: ...
 
     def called(self, function: DpuFunction, arguments: tuple[Value, ...], *, counting: Counting) -> Called: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from walker import new_set
 
+from pim_runtime import EngineOptions
 from pim_runtime.errors import InvalidDpuSetError
 
 
@@ -23,3 +24,9 @@ def walkers():
             dpus.free()
         except InvalidDpuSetError:
             continue
+
+
+@pytest.fixture(scope="session")
+def engine_options():
+    """The interpreted engine: saved states do not depend on the engine."""
+    return EngineOptions(engine="interpreted")

@@ -172,7 +172,5 @@ def deep(t: Tasklet, a: int, b: int) -> int:
 @small_stacks.kernel
 def stack_up(t: Tasklet) -> None:
     """Call a helper whose frame does not fit, if `depth` asks for it."""
-    if depth.load(t) != 0:
-        carry.store(t, deep(t, me(t), 3))  # too deep
-    elif me(t) == 0:
-        carry.store(t, 3)
+    if me(t) == 0 and depth.load(t) != 0:
+        carry.store(t, deep(t, 5, 3))  # too deep
