@@ -11,8 +11,9 @@ import pytest
 
 from pim_runtime import Check, CheckWarning, DpuFaultError, DpuProgram, DpuSet, EngineOptions, Machine
 from pim_runtime.api import DpuLaunchPolicy, dpu_alloc, dpu_alloc_ranks, dpu_free, dpu_launch, dpu_load
-from pim_runtime.check import CheckSession, current_session
-from pim_runtime.device import assert_that, int64, me, printf, sem_give, sem_take
+from pim_runtime.check import Checker, CheckSession, current_session
+from pim_runtime.device import assert_that, int64, me, mem_alloc, mem_reset, mram_read, printf, sem_give, sem_take
+from pim_runtime.errors import InvalidDpuSetError
 
 pytestmark = pytest.mark.quick
 
@@ -131,6 +132,64 @@ def go_round(t):
     left = rounds.load(t)
     while left != 0:
         left -= 1
+
+
+reading = DpuProgram("reading")
+rows = reading.mram_noinit("rows", int64, 1024)
+first_row = reading.host("first_row", int64)
+
+
+@reading.kernel
+def read_a_row(t):
+    mem_reset(t)
+    block = mem_alloc(t, int64, 2)
+    mram_read(t, rows.address + 4096, block, 16)
+    if block[1] == 0:  # which nobody may have written
+        first_row.store(t, first_row.load(t) + block[0])
+
+
+@pytest.mark.filterwarnings("ignore::pim_runtime.CheckWarning")
+def test_what_a_checkpoint_brings_back_is_written(hardware):
+    with make(hardware, 2, None) as saving:
+        saving.load(reading)
+        saving.copy("rows", np.arange(1024).repeat(2).reshape(2, 1024) // 1000)
+        context = saving.checkpoint()
+    with make(hardware, 2, Check(dpus=2)) as dpus:
+        dpus.load(reading)
+        dpus.restore(context)
+        dpus.exec()
+        dpus.copy(np.zeros((2, 1024), np.int64), "rows")
+        assert list(dpus.findings) == []
+        dpus.load(reading)
+        dpus.exec()
+        assert list(dpus.findings) == []
+    with make(hardware, 1, Check()) as dpus:
+        dpus.load(reading)
+        dpus.exec()
+        assert {finding.kind for finding in dpus.findings} == {"uninitialised"}
+
+
+def test_ctrl_c_while_a_launch_is_checked(hardware, monkeypatch):
+    def interrupted(checker, dpu, memory, address, target):
+        raise KeyboardInterrupt
+
+    with make(hardware, 1, Check()) as dpus:
+        dpus.load(clean)
+        with monkeypatch.context() as patch:
+            patch.setattr(Checker, "_read", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                dpus.exec()
+        assert dpus.number.int64() == 0
+        dpus.exec()
+        assert dpus.number.int64() == 5
+
+
+def test_a_set_that_was_freed(hardware):
+    dpus = make(hardware, 1, Check())
+    dpus.load(clean)
+    dpus.free()
+    with pytest.raises(InvalidDpuSetError):
+        dpus.exec()
 
 
 def test_a_launch_that_is_too_long_to_be_checked(hardware):
