@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO
 import numpy as np
 
 from .allocation import Allocation
-from .check import Check, Checker, Findings, attach_checker
+from .check import Check, Checker, Findings, StackUse, attach_checker
 from .checkpoint.context import DpuContext
 from .checkpoint.snapshot import chosen_parts, restore_state, take_state
 from .commands import LaunchResult, Read, Rows, Write
@@ -139,6 +139,11 @@ class DpuSet:
     def findings(self) -> Findings:
         """What the checker has found so far in the whole allocation; nothing for a set that is not checked."""
         return Findings() if self._checker is None else self._checker.findings
+
+    @property
+    def stacks(self) -> tuple[StackUse, ...]:
+        """The deepest stacks of each program that the checker has run; nothing for a set that is not checked."""
+        return () if self._checker is None else self._checker.stacks
 
     @property
     def is_single_dpu(self) -> bool:
