@@ -45,7 +45,7 @@ class Observer(Protocol):
         """A launch is about to run `binary` on `dpus`."""
 
     def restored(self, command: Restore) -> None:
-        """A memory became what it was at a checkpoint."""
+        """A memory was made what a checkpoint says."""
 
 
 Parameters = ParamSpec("Parameters")
@@ -138,6 +138,13 @@ class Allocation:
         )
 
     @in_turn
+    def restore(self, command: Restore) -> None:
+        """Make a memory what was captured. No row in the timeline: no time of it is published."""
+        self.backend.submit(command)
+        for observer in self.observers:
+            observer.restored(command)
+
+    @in_turn
     def launch(self, dpus: range) -> tuple[LaunchResult, ...]:
         """Run the loaded programs of `dpus` to their end: one result per run of DPUs with the same program.
 
@@ -160,13 +167,6 @@ class Allocation:
         )
         self._raise_faults(faults, len(dpus))
         return results
-
-    @in_turn
-    def restore(self, command: Restore) -> None:
-        """Make a memory what it was at a checkpoint."""
-        self.backend.submit(command)
-        for observer in self.observers:
-            observer.restored(command)
 
     @in_turn
     def replace_faults(self, dpus: range, faults: Mapping[int, Fault]) -> None:
@@ -207,9 +207,10 @@ class Allocation:
         )
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
+        backend = self.backend
         for observer in self.observers:
             observer.launching(dpus, binary)
-        return self.backend.submit(Launch(dpus=dpus, binary=binary))
+        return backend.submit(Launch(dpus=dpus, binary=binary))
 
     def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
         """Runs of neighbouring DPUs with the same program."""

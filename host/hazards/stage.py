@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from pim_runtime.check.finding import Finding
-
 from pim_runtime import (
     Check,
     CheckWarning,
@@ -23,6 +21,7 @@ from pim_runtime import (
     Machine,
     PimError,
 )
+from pim_runtime.check.finding import Finding
 from pim_runtime.engine.faults import Fault
 from pim_runtime.errors import InvalidDpuSetError
 from pim_runtime.hardware import Hardware

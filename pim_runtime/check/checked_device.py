@@ -19,6 +19,7 @@ from ..symbols import Barrier, Mutex, Semaphore, WramSymbol
 from .memory_watch import MemoryWatch
 from .shadow import UNDEFINED
 from .sync_watch import SyncWatch
+from .undefined import Undefined, defined
 
 __all__ = ["CheckedDevice", "CheckedSymbol"]
 
@@ -34,16 +35,19 @@ class CheckedView(View):
         self._memory, self._tasklet = memory, tasklet
 
     def __getitem__(self, index: int) -> int:
+        index = defined(index, "as an index")
         value = super().__getitem__(index)
-        self._memory.loaded(self._tasklet, self.address + index * self.kind.itemsize, self.kind.itemsize)
-        return value
+        origin = self._memory.loaded(self._tasklet, self.address + index * self.kind.itemsize, self.kind.itemsize)
+        return value if origin is None else Undefined.of(value, origin, self._memory.used)
 
     def __setitem__(self, index: int, value: int) -> None:
-        super().__setitem__(index, value)
-        self._memory.stored(self._tasklet, self.address + index * self.kind.itemsize, self.kind.itemsize)
+        index, origin = defined(index, "as an index"), value.origin if isinstance(value, Undefined) else None
+        super().__setitem__(index, value if origin is None else int(value))
+        self._memory.stored(self._tasklet, self.address + index * self.kind.itemsize, self.kind.itemsize, origin)
 
     def window(self, first: int, length: int) -> View:
-        return CheckedView(super().window(first, length), self._memory, self._tasklet)
+        view = super().window(defined(first, "as an index"), defined(length, "as a length"))
+        return CheckedView(view, self._memory, self._tasklet)
 
 
 class CheckedDevice:
@@ -56,11 +60,12 @@ class CheckedDevice:
         self._memory, self._sync, self._poison = memory, sync, poison
 
     def wram_view(self, t: Tasklet, kind: IntegerType, address: int, length: int) -> View:
-        return CheckedView(device.wram_view(t, kind, address, length), self._memory, t.me)
+        view = device.wram_view(t, kind, defined(address, "as an address"), defined(length, "as a length"))
+        return CheckedView(view, self._memory, t.me)
 
     def mem_alloc(self, t: Tasklet, kind: IntegerType, length: int) -> View:
         heap_start, first_free = peek(t.wram + HEAP_START), peek(t.wram + HEAP_POINTER)
-        view = device.mem_alloc(t, kind, length)
+        view = device.mem_alloc(t, kind, defined(length, "as a length"))
         ctypes.memset(view.pointer, self._poison, view.nbytes)
         self._memory.allocated(t.me, view.address, view.nbytes, heap_start=heap_start, first_free=first_free)
         return CheckedView(view, self._memory, t.me)
@@ -70,6 +75,7 @@ class CheckedDevice:
         return device.mem_reset(t)
 
     def mram_read(self, t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> None:
+        mram_address, nr_bytes = defined(mram_address, "as an address"), defined(nr_bytes, "as a size")
         device.mram_read(t, mram_address, buffer, nr_bytes)
         states = self._memory.dma_read(t.me, mram_address, buffer.address, nr_bytes)
         if UNDEFINED in states:
@@ -78,6 +84,7 @@ class CheckedDevice:
                     ctypes.memset(buffer.pointer + offset, self._poison, 1)
 
     def mram_write(self, t: Tasklet, buffer: View, mram_address: int, nr_bytes: int) -> None:
+        mram_address, nr_bytes = defined(mram_address, "as an address"), defined(nr_bytes, "as a size")
         device.mram_write(t, buffer, mram_address, nr_bytes)
         self._memory.dma_write(t.me, buffer.address, mram_address, nr_bytes)
 
@@ -112,15 +119,10 @@ class CheckedDevice:
         return device.handshake_notify(t)
 
     def handshake_wait_for(self, t: Tasklet, notifier: int) -> int:
+        notifier = defined(notifier, "as a tasklet")
         code = device.handshake_wait_for(t, notifier)
         self._sync.shakes_hands(t.me, notifier)
         return code
-
-    def print(self, *values: object) -> None:
-        """Nothing: the kernel prints in the launch itself."""
-
-    def breakpoint(self) -> None:
-        """Nothing: the debugger is for the launch itself."""
 
 
 class CheckedSymbol:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..commands import Command, Memory, Read, Restore, Write
+from ..device.faults import FaultCode
 from ..hardware import Hardware
 from ..program import DpuBinary
 from .finding import Findings
@@ -18,15 +19,19 @@ from .options import Check
 from .places import host_place
 from .side_run import Launched
 from .stack import StackUse
+from .transfers import check_read, check_write
 from .watched_dpu import WatchedDpu
 
 __all__ = ["Checker"]
+
+LOG = "log"  # what the allocation calls a read of the log, which printf wrote: not followed
 
 
 class Checker:
     """An observer of an allocation (allocation.Observer).
 
-    submit: carries commands to the DPUs. findings: all so far. nr_launches, nr_checked: of DPUs, so far.
+    submit: carries commands to the DPUs. findings: all so far. nr_launches: of single DPUs, so far; nr_checked: those
+    that were checked to their end.
     """
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: Check, submit: Callable[[Command], object]) -> None:
@@ -57,16 +62,25 @@ class Checker:
         """Bytes were moved; `what` is the symbol."""
         place, distance = host_place()
         taking_part = set(command.dpus_taking_part)
-        for dpu in self._watched_of(command.dpus):
-            if dpu in taking_part:
-                watched = self._watched[dpu]
-                if isinstance(command, Write):
-                    found = watched.written(command, place)
-                else:
-                    found = watched.read(command, what, place)
-                for finding in found:
-                    self.findings.add(finding)
+        watched = [self._watched[dpu] for dpu in self._watched_of(command.dpus) if dpu in taking_part]
+        if isinstance(command, Write):
+            found = list(check_write(watched, command, place))
+        else:
+            found = [] if what == LOG else list(check_read(watched, command, what, place))
+        for each in watched:
+            if isinstance(command, Write):
+                each.written(command, place)
+            else:
+                each.read(command)
+        for finding in found:
+            self.findings.add(finding)
         self.findings.announce(distance)
+
+    def restored(self, command: Restore) -> None:
+        """A checkpoint was restored: all its bytes have been written."""
+        self._untouched[command.dpus.start : command.dpus.stop] = False
+        for dpu in self._watched_of(command.dpus):
+            self._watched[dpu].restore(command.memory, command.blocks.of_dpu(dpu - command.dpus.start))
 
     def launching(self, dpus: range, binary: DpuBinary) -> None:
         """A launch is about to run. Its results do not change: what is checked runs on copies."""
@@ -82,15 +96,12 @@ class Checker:
                 read=functools.partial(self._read, dpu),
                 report=self.findings.add,
             )
-            watched.shadow, stack_bytes = check.run()
-            self._note_stacks(binary, stack_bytes)
-            self.nr_checked += 1
+            run = check.run()
+            watched.shadow = run.shadow
+            self._note_stacks(binary, run.stack)
+            if run.fault is None or run.fault.code is not FaultCode.RUNAWAY:
+                self.nr_checked += 1
         self.findings.announce(host_place()[1])
-
-    def restored(self, command: Restore) -> None:
-        """A memory became what it was at a checkpoint."""
-        for dpu in self._watched_of(command.dpus):
-            self._watched[dpu].restored(command.memory)
 
     def _watched_of(self, dpus: range) -> list[int]:
         return [dpu for dpu in self._watched if dpu in dpus]
@@ -106,10 +117,6 @@ class Checker:
         )
         self._submit(command)
 
-    def _note_stacks(self, binary: DpuBinary, stack_bytes: list[int]) -> None:
+    def _note_stacks(self, binary: DpuBinary, use: StackUse) -> None:
         known = self._stacks.get(binary.name)
-        if known is not None and len(known.tasklet_bytes) == len(stack_bytes):
-            stack_bytes = [max(pair) for pair in zip(known.tasklet_bytes, stack_bytes, strict=True)]
-        self._stacks[binary.name] = StackUse(
-            program=binary.name, stack_bytes=binary.stack_bytes, tasklet_bytes=tuple(stack_bytes)
-        )
+        self._stacks[binary.name] = use if known is None else known.joined(use)

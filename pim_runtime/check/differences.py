@@ -10,6 +10,7 @@ import numpy as np
 from ..commands import Memory
 from ..device.integers import uint8
 from ..program import DpuBinary
+from .finding import SourcePlace
 from .names import AddressName, AddressNames
 from .shadow import PAGE_BYTES, THIS, UNDEFINED
 from .side_run import SideRun
@@ -18,15 +19,18 @@ __all__ = ["Difference", "first_difference"]
 
 
 class Difference(NamedTuple):
-    """The first element that differs, and its value after each run; None for one that was left undefined."""
+    """The first element that differs, its value after each run, None for one that was left undefined, and the lines
+    that wrote it."""
 
     name: AddressName
     first: int | None
     second: int | None
+    places: tuple[SourcePlace, ...]
 
     def __str__(self) -> str:
         first, second = ("undefined" if value is None else str(value) for value in (self.first, self.second))
-        return f"{self.name.text} is {first} and {second}"
+        written = f", written at {' and '.join(map(str, self.places))}," if self.places else ""
+        return f"{self.name.text}{written} is {first} and {second}"
 
 
 def first_difference(binary: DpuBinary, names: AddressNames, first: SideRun, second: SideRun) -> Difference | None:
@@ -65,4 +69,7 @@ def _described(
     for run in (first, second):
         value = int(run.bytes_of(memory)[start : start + kind.itemsize].view(kind.dtype)[0])
         values.append(value if _defined(run, memory, start, kind.itemsize).all() else None)
-    return Difference(name, *values)
+    writers = (run.shadow.writers.get((memory, address >> 3)) for run in (first, second))
+    writers = (run.shadow.writers.get((memory, address >> 3)) for run in (first, second))
+    places = tuple(dict.fromkeys(writer for writer in writers if writer is not None))
+    return Difference(name, values[0], values[1], places)

@@ -8,11 +8,13 @@ from types import CellType, FunctionType, SimpleNamespace
 from typing import Any
 
 from .. import device
+from ..device.integers import IntegerType
 from ..device.library import DpuFunction
 from ..language.closure import Closure
 from ..symbols import WramSymbol
 from .checked_device import CheckedDevice, CheckedSymbol
 from .stack import StackMeter
+from .undefined import SUBSTITUTES, CheckedInteger
 
 __all__ = ["instrumented"]
 
@@ -26,19 +28,21 @@ class _Rebuilding:
     def __init__(self, checked: CheckedDevice, stack: StackMeter) -> None:
         self._checked, self._stack = checked, stack
         self._helpers: dict[DpuFunction, Any] = {}
-        names = [name for name in vars(CheckedDevice) if not name.startswith("_")]
-        self._device = {name: getattr(checked, name) for name in names if hasattr(device, name)}
-        self._debugging = {name: getattr(checked, name) for name in names if hasattr(builtins, name)}
-        self._by_id = {id(getattr(device, name)): method for name, method in self._device.items()}
+        self._by_id = {id(value): substitute for value, substitute in SUBSTITUTES.items()}
+        self._by_id |= {
+            id(getattr(device, name)): getattr(checked, name) for name in vars(CheckedDevice) if hasattr(device, name)
+        }
 
     def rebuilt(self, function: FunctionType) -> FunctionType:
         """A function whose names stand for checked things."""
-        scope = {**function.__globals__, **self._debugging}
+        scope = {**vars(builtins), **function.__globals__}
         for name in function.__code__.co_names:
             if name in scope:
                 scope[name] = self._substitute(scope[name])
         cells = tuple(CellType(self._substitute(cell.cell_contents)) for cell in function.__closure__ or ())
-        return FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+        again = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+        again.__qualname__, again.__module__ = function.__qualname__, function.__module__
+        return again
 
     def _substitute(self, value: Any) -> Any:
         if isinstance(value, WramSymbol):
@@ -47,6 +51,8 @@ class _Rebuilding:
             if value not in self._helpers:
                 self._helpers[value] = self._stack.metered(self.rebuilt(value.function))
             return self._helpers[value]
+        if isinstance(value, IntegerType):
+            return CheckedInteger.like(value)
         if value is device:
-            return SimpleNamespace(**{**vars(device), **self._device})
+            return SimpleNamespace(**{name: self._substitute(member) for name, member in vars(device).items()})
         return self._by_id.get(id(value), value)

@@ -14,7 +14,6 @@ from ..hardware import Hardware
 from .differences import first_difference
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
-from .names import STACKS
 from .options import Check
 from .side_run import Launched, Order, SideRun
 
@@ -40,23 +39,22 @@ class LaunchCheck:
     report: Callable[[Finding], None]
     _found: list[Finding] = field(default_factory=list)
 
-    def run(self) -> tuple[DpuShadow, list[int]]:
-        """Report what is wrong; gives the shadow after the launch, and the deepest stack of each tasklet in bytes."""
+    def run(self) -> SideRun:
+        """Report what is wrong; gives the run in the cyclic order, closed."""
         with self._side_run(CYCLIC, POISON) as cyclic:
-            self._check_stacks(cyclic.stack_bytes)
             if cyclic.fault is None:  # otherwise the launch itself faults, and says why
                 for seed in range(self.options.seed, self.options.seed + self.options.orders):
                     self._compare_orders(cyclic, Order("random", seed))
                 if any(finding.kind == "uninitialised" for finding in self._found):
                     self._compare_poisons(cyclic)
-            return cyclic.shadow, cyclic.stack_bytes
+            return cyclic
 
     @contextlib.contextmanager
     def _side_run(self, order: Order, poison: int) -> Iterator[SideRun]:
         side = SideRun(self.hardware, self.launched, self.shadow)
         try:
             side.fill(self.read)
-            side.run(order, poison=poison, keeps=self.options.keeps, report=self._take)
+            side.run(order, poison=poison, options=self.options, report=self._take)
             yield side
         finally:
             side.close()
@@ -75,7 +73,7 @@ class LaunchCheck:
             self._say("order", "", (fault.tasklet,), places, f"{text}. {mend}")
         elif difference is not None:
             text = f"{difference} after the cyclic order of tasklets and after {order}"
-            self._say("order", difference.name.symbol, (), (), f"{text}{self._known_race()}. {mend}")
+            self._say("order", difference.name.symbol, (), difference.places, f"{text}{self._known_race()}. {mend}")
 
     def _compare_poisons(self, cyclic: SideRun) -> None:
         with self._side_run(CYCLIC, OTHER_POISON) as other:
@@ -91,18 +89,6 @@ class LaunchCheck:
     def _known_race(self) -> str:
         race = next((finding for finding in self._found if finding.kind == "race"), None)
         return f", which the race on {race.symbol!r} explains (see there)" if race is not None else ""
-
-    def _check_stacks(self, stack_bytes: list[int]) -> None:
-        limit = self.launched.binary.stack_bytes
-        over = tuple(tasklet for tasklet, used in enumerate(stack_bytes) if used > limit)
-        if over:
-            most = max(stack_bytes)
-            text = (
-                f"up to {most} bytes of stack, {limit} are reserved per tasklet: on hardware the rest overwrites the"
-                " neighbour's stack (modelled: 8 bytes plus 8 per local variable of each function, none inlined)."
-                f" Declare the program with stack_bytes={-(-most // 8) * 8} or more, or call less deeply"
-            )
-            self._say("stack", STACKS, over, (), text)
 
     def _say(
         self, kind: Kind, symbol: str, tasklets: tuple[int, ...], places: tuple[SourcePlace, ...], text: str

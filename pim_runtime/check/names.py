@@ -34,6 +34,11 @@ class AddressNames:
         self._addresses = {memory: [symbol.address for symbol in found] for memory, found in self._symbols.items()}
         self._heaps = {"wram": wram_bytes - binary.wram_heap_bytes, "mram": table.end_of_mram_variables()}
 
+    @property
+    def wram_variables(self) -> list[Symbol]:
+        """The variables in WRAM, by address."""
+        return self._symbols["wram"]
+
     def of(self, memory: Memory, address: int) -> AddressName:
         """The name of one byte."""
         symbols, at = self._symbols[memory], f"{memory.upper()} {address:#x}"

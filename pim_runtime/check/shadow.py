@@ -10,25 +10,27 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EARLIER", "HOST", "PAGE_BYTES", "THIS", "UNDEFINED", "Shadow"]
+__all__ = ["EARLIER", "HOST", "PAGE_BYTES", "TAINTED", "THIS", "UNDEFINED", "Shadow"]
 
-UNDEFINED, HOST, THIS, EARLIER = 0, 1, 2, 3
-"""Never written; written last by the host or a load, by this launch, by an earlier launch of the same load."""
+UNDEFINED, HOST, THIS, EARLIER, TAINTED = range(5)
+"""Never written; written last by the host or a load, by this launch, by an earlier launch of the same load; or written
+with a value that depends on memory that was never written."""
 
 PAGE_BYTES = 4096
-_NEXT_LAUNCH = bytes([UNDEFINED, HOST, EARLIER, EARLIER]).ljust(256, b"\0")
-_NEXT_LOAD = bytes([UNDEFINED, HOST, HOST, HOST]).ljust(256, b"\0")
+_NEXT_LAUNCH = bytes.maketrans(bytes([THIS]), bytes([EARLIER]))
+_NEXT_LOAD = bytes.maketrans(bytes([THIS, EARLIER]), bytes([HOST, HOST]))
 
 
 class Shadow:
-    """One state per byte of one memory of one DPU."""
+    """One state per byte of one memory of one DPU; `elsewhere` is that of the pages without states of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: int = UNDEFINED) -> None:
         self._pages: dict[int, bytearray] = {}
+        self._elsewhere = bytes([elsewhere]) * PAGE_BYTES
 
     def copy(self) -> Shadow:
         """An independent shadow with the same states."""
-        other = Shadow()
+        other = Shadow(self._elsewhere[0])
         other._pages = {page: bytearray(states) for page, states in self._pages.items()}
         return other
 
@@ -41,8 +43,7 @@ class Shadow:
         """The states of some bytes."""
         page, first = divmod(address, PAGE_BYTES)
         if first + nr_bytes <= PAGE_BYTES:
-            states = self._pages.get(page)
-            return bytes(nr_bytes) if states is None else bytes(states[first : first + nr_bytes])
+            return bytes(self._pages.get(page, self._elsewhere)[first : first + nr_bytes])
         head = PAGE_BYTES - first
         return self.states(address, head) + self.states(address + head, nr_bytes - head)
 
@@ -52,7 +53,7 @@ class Shadow:
             page, first = divmod(address, PAGE_BYTES)
             part, states = states[: PAGE_BYTES - first], states[PAGE_BYTES - first :]
             if page not in self._pages:
-                self._pages[page] = bytearray(PAGE_BYTES)
+                self._pages[page] = bytearray(self._elsewhere)
             self._pages[page][first : first + len(part)] = part
             address += len(part)
 
@@ -62,7 +63,7 @@ class Shadow:
 
     def page_states(self, page: int) -> NDArray[np.uint8]:
         """The states of one page, uint8 [PAGE_BYTES], a copy."""
-        return np.frombuffer(bytes(self._pages.get(page, bytes(PAGE_BYTES))), np.uint8)
+        return np.frombuffer(bytes(self._pages.get(page, self._elsewhere)), np.uint8)
 
     def begin_launch(self) -> None:
         """What the last launch wrote is an earlier launch's from now on."""

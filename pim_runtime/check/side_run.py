@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import contextlib
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -26,14 +27,13 @@ from .finding import Finding
 from .instrument import instrumented
 from .memory_watch import MemoryWatch
 from .names import AddressNames
+from .options import Check
 from .scene import Scene
 from .shadow import PAGE_BYTES
-from .stack import StackMeter
+from .stack import StackMeter, StackUse
 from .sync_watch import SyncWatch
 
 __all__ = ["Launched", "Order", "SideRun"]
-
-MOST_ITERATIONS = 1 << 24  # of the loops of a tasklet; CPython needs seconds for them
 
 
 class Order(NamedTuple):
@@ -57,25 +57,27 @@ class Launched(NamedTuple):
 class SideRun:
     """Memory for one run, and what the run left there. Close it at the end.
 
-    fault: why the DPU stopped, or None. stack_bytes: the deepest stack of each tasklet.
+    fault: why the DPU stopped, or None. stack: the deepest stack of each tasklet.
     """
+
+    stack: StackUse
 
     def __init__(self, hardware: Hardware, launched: Launched, shadow: DpuShadow) -> None:
         self.shadow = shadow.copy()
         self.fault: Fault | None = None
-        self.stack_bytes: list[int] = []
         self._hardware, self._launched = hardware, launched
         self._memories: dict[Memory, Reservation] = {
             "wram": Reservation(hardware.dpu.wram_bytes),
             "mram": Reservation(hardware.dpu.mram_bytes),
         }
-        self._interrupt = np.zeros(1, np.int64)  # nobody sets it: CPython is interrupted as ever
+        self._interrupt = np.zeros(1, np.int64)  # Ctrl-C reaches interpreted kernels by itself
         self._counters = Reservation(8 * NR_COUNTERS * MAX_TASKLETS * MAX_PHASES)
 
     def close(self) -> None:
         """Give the memory back."""
         for reservation in (*self._memories.values(), self._counters):
-            reservation.release()
+            with contextlib.suppress(BufferError):  # seen by the exception that ends the run, and released with it
+                reservation.release()
 
     def bytes_of(self, memory: Memory) -> NDArray[np.uint8]:
         """One of the memories, uint8 [bytes]. Drop it before `close`."""
@@ -88,10 +90,10 @@ class SideRun:
                 first = page * PAGE_BYTES
                 read(memory, first, reservation.array[first : first + PAGE_BYTES])
 
-    def run(self, order: Order, *, poison: int, keeps: Collection[str], report: Callable[[Finding], None]) -> None:
+    def run(self, order: Order, *, poison: int, options: Check, report: Callable[[Finding], None]) -> None:
         """Run the program to its end or fault; undefined memory holds `poison` in every byte."""
         binary, dpu, names = self._launched
-        record, counted = self._record(binary), uncounted(binary.closure)
+        record, counted = self._record(binary, options.max_iterations), uncounted(binary.closure)
         tally = Tally(counted.table)  # lives as long as the run
         tally.attach(record)
         scene = Scene(
@@ -105,23 +107,23 @@ class SideRun:
             report=report,
         )
         sync = SyncWatch(scene)
-        memory = MemoryWatch(scene, sync, self.shadow, keeps)
-        stack = StackMeter(binary.closure.kernel, binary.nr_tasklets, scene.running)
+        memory = MemoryWatch(scene, sync, self.shadow, options.keeps)
+        stack = StackMeter(binary.closure, binary.stack_bytes, scene)
         closure = instrumented(counted.closure, CheckedDevice(memory, sync, poison), stack)
         engine = InterpretedEngine(
             EngineOptions(engine="interpreted", tasklet_order=order.kind, seed=order.seed, timing="off")
         )
         faults = engine.run(closure, binary.nr_tasklets, range(dpu, dpu + 1), self._addresses(dpu), record)
-        self.fault, self.stack_bytes = faults[0] if faults else None, stack.deepest
+        self.fault, self.stack = faults[0] if faults else None, stack.use(binary.name)
         if self.fault is None:
             sync.ends()
         memory.ends()
 
-    def _record(self, binary: DpuBinary) -> NDArray[np.int64]:
+    def _record(self, binary: DpuBinary, max_iterations: int) -> NDArray[np.int64]:
         record = np.zeros(NR_CELLS, np.int64)
         record[MRAM_END], record[WRAM_END] = self._hardware.dpu.mram_bytes, self._hardware.dpu.wram_bytes
+        record[MAX_ITERATIONS], record[INTERRUPT] = max_iterations, self._interrupt.ctypes.data
         record[LOG_BYTES] = binary.log_bytes
-        record[MAX_ITERATIONS], record[INTERRUPT] = MOST_ITERATIONS, self._interrupt.ctypes.data
         return record
 
     def _addresses(self, dpu: int) -> Addresses:

@@ -1,22 +1,38 @@
-"""One DPU that the checker follows: its shadow, and what the host does to its memory."""
+"""One DPU that the checker follows: what is known of its memory, and what the host has written and nobody has used."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..blocks import BLOCK_BYTES, Blocks
 from ..commands import Memory, Read, Write
 from ..hardware import Hardware
 from ..program import DpuBinary
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
-from .names import AddressName, AddressNames
-from .shadow import HOST, PAGE_BYTES, UNDEFINED
+from .names import AddressNames
+from .shadow import HOST, TAINTED, UNDEFINED, Shadow
+from .undefined import Origin
 
-__all__ = ["WatchedDpu"]
+__all__ = ["HostWrite", "WatchedDpu"]
 
 WORD_BYTES = 8
+
+
+class HostWrite(NamedTuple):
+    """Bytes that the host has written, and where."""
+
+    memory: Memory
+    written: range
+    place: SourcePlace
+
+    def overlaps(self, memory: Memory, other: range) -> range:
+        """The bytes of another access that it has in common."""
+        both = range(max(self.written.start, other.start), min(self.written.stop, other.stop))
+        return both if memory == self.memory else range(0)
 
 
 class WatchedDpu:
@@ -26,13 +42,13 @@ class WatchedDpu:
     _binary: DpuBinary
 
     def __init__(self, dpu: int, hardware: Hardware) -> None:
-        self.shadow = DpuShadow()
-        self._dpu, self._hardware = dpu, hardware
-        self._unused: list[tuple[Memory, range, SourcePlace]] = []  # host writes that nobody has read since
+        self.dpu, self.shadow = dpu, DpuShadow()
+        self.unused: list[HostWrite] = []
+        self._hardware = hardware
 
     def load(self, binary: DpuBinary, names: AddressNames) -> None:
         """WRAM holds the program's variables and nothing else; what MRAM holds is given to the new program."""
-        self._binary, self.names, self._unused = binary, names, []
+        self._binary, self.names, self.unused = binary, names, []
         self.shadow.mram.begin_load()
         self.shadow.wram.fill(0, self._hardware.dpu.wram_bytes, UNDEFINED)
         self.shadow.wram.fill(0, len(binary.wram_image), HOST)
@@ -40,63 +56,53 @@ class WatchedDpu:
             self.shadow.mram.fill(address, len(image), HOST)
         self.shadow.writers.clear()
 
-    def restored(self, memory: Memory) -> None:
-        """What a checkpoint holds was written on purpose: which of its zeros were, it does not tell."""
-        sizes = {"mram": self._hardware.dpu.mram_bytes, "wram": self._hardware.dpu.wram_bytes}
-        for page in range(0, sizes[memory], PAGE_BYTES):
-            self.shadow.of(memory).fill(page, min(PAGE_BYTES, sizes[memory] - page), HOST)
-        self._unused = []
+    def restore(self, memory: Memory, blocks: Blocks) -> None:
+        """A checkpoint has written a memory: all of it is defined, and zero outside some blocks."""
+        shadow = Shadow(elsewhere=HOST)
+        for block in blocks.numbers.tolist():
+            shadow.fill(block * BLOCK_BYTES, BLOCK_BYTES, HOST)
+        self.shadow.replace(memory, shadow)
+        self.unused = [write for write in self.unused if write.memory != memory]
 
     def begin_launch(self) -> None:
         """Kernels may use whatever the host has written; what they wrote before is an earlier launch's."""
-        self._unused = []
+        self.unused = []
         self.shadow.wram.begin_launch()
         self.shadow.mram.begin_launch()
 
-    def written(self, command: Write, place: SourcePlace) -> Iterator[Finding]:
+    def written(self, command: Write, place: SourcePlace) -> None:
         """The host has written."""
-        new = range(command.address, command.address + command.nbytes)
-        for memory, old, other in self._unused:
-            both = range(max(old.start, new.start), min(old.stop, new.stop))
-            if memory == command.memory and both and both not in (old, new):
-                name = self.names.of(memory, both.start)
-                text = (
-                    f"this host write at {place} and the one at {other} overlap in {len(both)} bytes from {name.text}"
-                    " on, and neither replaces the other: a part of the older one is lost before anybody used it. Check"
-                    " offsets and lengths (they are in bytes)"
-                )
-                yield self._finding("transfer", name, (place, other), text)
-        self._unused.append((command.memory, new, place))
+        written = range(command.address, command.address + command.nbytes)
+        self.unused.append(HostWrite(command.memory, written, place))
         self.shadow.of(command.memory).fill(command.address, command.nbytes, HOST)
 
-    def read(self, command: Read, what: str, place: SourcePlace) -> Iterator[Finding]:
-        """The host has read. Transfers come in words, so a word counts as written if a byte of it is."""
-        bytes_read = range(command.address, command.address + command.nbytes)
-        self._unused = [
-            (memory, old, other)
-            for memory, old, other in self._unused
-            if memory != command.memory or old.stop <= bytes_read.start or bytes_read.stop <= old.start
-        ]
-        if command.memory == "wram" or what == "log":
-            return  # a load zeroes what the host can reach in WRAM; printf is not followed
-        states = np.frombuffer(self.shadow.mram.states(command.address, command.nbytes), np.uint8)
-        unwritten = np.flatnonzero((states.reshape(-1, WORD_BYTES) == UNDEFINED).all(axis=1))
-        if len(unwritten):
-            name = self.names.of("mram", command.address + WORD_BYTES * int(unwritten[0]))
-            text = (
-                f"the host reads {command.nbytes} bytes of {what!r} at {place}, of which {WORD_BYTES * len(unwritten)}"
-                f" were never written by host or kernel, the first at {name.text}: on hardware they hold what another"
-                " program left. Read less, or write them first"
-            )
-            yield self._finding("uninitialised", name, (place,), text)
+    def read(self, command: Read) -> None:
+        """The host has read: it has used what it wrote there."""
+        read = range(command.address, command.address + command.nbytes)
+        self.unused = [write for write in self.unused if not write.overlaps(command.memory, read)]
 
-    def _finding(self, kind: Kind, name: AddressName, places: tuple[SourcePlace, ...], text: str) -> Finding:
+    def unwritten_words(self, command: Read) -> NDArray[np.bool_]:
+        """Which words of a transfer nobody has ever written, bool [nbytes / 8]; it ends at a whole word of MRAM."""
+        states = np.frombuffer(self.shadow.of(command.memory).states(command.address, command.nbytes), np.uint8)
+        words: NDArray[np.bool_] = (states.reshape(-1, WORD_BYTES) == UNDEFINED).all(axis=1)
+        return words
+
+    def tainted(self, command: Read) -> tuple[int, Origin] | None:
+        """The first byte of a transfer whose value depends on what nobody has written, and on what."""
+        states = self.shadow.of(command.memory).states(command.address, command.nbytes)
+        if TAINTED not in states:
+            return None
+        address = command.address + states.index(TAINTED)
+        return address, self.shadow.taints[command.memory, address >> 3]
+
+    def finding(self, kind: Kind, symbol: str, places: tuple[SourcePlace, ...], text: str) -> Finding:
+        """A finding about this DPU and the host."""
         return Finding(
             kind=kind,
             program=self._binary.name,
-            symbol=name.symbol,
+            symbol=symbol,
             places=tuple(dict.fromkeys(places)),
-            dpus=(self._dpu,),
+            dpus=(self.dpu,),
             dpus_per_rank=self._hardware.geometry.dpus_per_rank,
             tasklets=(),
             phase=None,

@@ -19,6 +19,10 @@ NAME = "check"
 HELP = "run a host program and report races, uninitialised reads and other silent mistakes of its DPU programs"
 
 DEFAULTS = Check()
+FRAMES = (
+    "A frame is taken to be 8 bytes and 8 per local variable. The DPU compiler inlines static helpers where it likes;"
+    " extern ones are always called."
+)
 NOT_CHECKED = (
     "Not checked: the other DPUs (--dpus), sets that other threads of the program make, what printf prints; the"
     " performance counter stands still on the side."
@@ -107,27 +111,28 @@ def _stack_sections(checkers: Sequence[Checker]) -> tuple[Section, ...]:
     rows = [
         (
             use.program,
-            format_ranges(index for index, each in enumerate(use.tasklet_bytes) if each == deepest),
-            deepest,
-            use.stack_bytes,
+            format_ranges(index for index, each in enumerate(depths) if each == depth),
+            *depth,
+            use.reserved,
         )
         for use in uses
-        for deepest in sorted(set(use.tasklet_bytes), reverse=True)
+        for depths in [list(zip(use.inlined, use.called, strict=True))]
+        for depth in sorted(set(depths), reverse=True)
     ]
     if not rows:
         return ()
     table = Table(
-        title="",
+        title="Deepest stack of a tasklet",
         columns=(
             Column(name="program"),
             Column(name="tasklets"),
-            Column(name="deepest", unit="B", origin="modelled"),
+            Column(name="helpers inlined", unit="B", origin="modelled"),
+            Column(name="helpers called", unit="B", origin="modelled"),
             Column(name="reserved", unit="B", origin="exact"),
         ),
         rows=tuple(rows),
     )
-    note = "A frame is taken to be 8 bytes and 8 per local variable, and no helper to be inlined."
-    return (Section(title="Stacks", tables=(table,), notes=(note,)),)
+    return (Section(title="Stacks", tables=(table,), notes=(FRAMES,)),)
 
 
 def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEnd) -> Section:
@@ -138,7 +143,7 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
         values=(
             Value(name="DPU sets", value=len(checkers), origin="exact"),
             Value(name="launches of single DPUs", value=nr_launches, origin="exact"),
-            Value(name="of them checked", value=nr_checked, origin="exact"),
+            Value(name="of them checked to their end", value=nr_checked, origin="exact"),
             Value(name="tasklet orders of each", value=1 + options.orders, origin="exact"),
         ),
         notes=(NOT_CHECKED,),

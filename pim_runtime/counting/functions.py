@@ -11,10 +11,11 @@ from typing import Any
 
 from ..device import guards, meters
 from ..device.library import DpuFunction, dpu_function
+from ..device.tasklet import Checks
 from ..errors import KernelError
 from . import tree
 from .device_calls import DMA_CALLS
-from .guarding import is_brief
+from .guarding import Effort, effort
 from .names import ANYTHING, METERS, RUN_TIME, SPEND, kind_of
 from .source import Source, read_source
 from .types import Types
@@ -26,13 +27,14 @@ STEPS_OF_BITS = (8, 16, 26, 32, 64)  # what functions are told apart by, so that
 
 
 class KnownFunctions:
-    """Types and sources of functions; `texts` are those of the functions that were made."""
+    """Types and sources of functions. `texts` are those of the functions that were made; checks: of their loops."""
 
-    def __init__(self) -> None:
+    def __init__(self, checks: Checks) -> None:
+        self.checks = checks
         self.texts: list[str] = []
         self.helpers: dict[str, FunctionType] = {}
         self._types: dict[tuple[DpuFunction, tuple[Value, ...]], Types] = {}
-        self._brief: dict[Types, bool] = {}
+        self._efforts: dict[Types, Effort] = {}
         self._sources: dict[FunctionType, Source] = {}
         self._running: list[DpuFunction] = []
 
@@ -40,12 +42,12 @@ class KnownFunctions:
         """The type of what a helper returns."""
         return self.types_of(function, told_apart(function, arguments)).returned or Known(None)
 
-    def is_brief(self, function: DpuFunction, arguments: tuple[Value, ...]) -> bool:
-        """Whether a helper comes to its end soon, without a loop (guarding.is_brief)."""
+    def effort(self, function: DpuFunction, arguments: tuple[Value, ...]) -> Effort:
+        """What a call of a helper takes at most."""
         types = self.types_of(function, told_apart(function, arguments))
-        if types not in self._brief:
-            self._brief[types] = all(is_brief(statement, types, self) for statement in types.source.tree.body)
-        return self._brief[types]
+        if types not in self._efforts:
+            self._efforts[types] = effort(types.source.tree.body, types, self)
+        return self._efforts[types]
 
     def written(self, statement: ast.stmt, types: Types) -> set[str]:
         """Kinds of elements that a statement and the helpers it calls may store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dpu_kernels.hazards.broken_rules import Rule
 from pim_runtime import DpuFaultError
 from pim_runtime.counters import Counter
 from pim_runtime.device.faults import FaultCode
@@ -107,7 +108,7 @@ def test_a_faulty_launch_is_on_the_timeline_with_the_work_that_was_done(run, mis
 
 def test_launch_counters_of_a_clean_launch_after_a_fault(run, misbehaving):
     faults_of(run, {1: BAD_WRITE})
-    misbehaving.request = np.array([*([1, 64, 0, 16, 4096])]).view(np.uint8)
+    misbehaving.request = np.array([Rule.WRITE, 64, 0, 16, 4096]).view(np.uint8)
     (result,) = misbehaving.exec()
     assert result.counters.total(Counter.WRITES) == NR_DPUS
     assert result.counters.barriers.tolist() == [1] * NR_DPUS

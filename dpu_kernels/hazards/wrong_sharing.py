@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pim_runtime.device import (
     Tasklet,
     barrier_wait,
-    dpu_function,
+    extern_function,
     int64,
     me,
     mem_alloc,
@@ -160,7 +160,7 @@ carry = small_stacks.host("carry", int64)
 depth = small_stacks.host("depth", int64)
 
 
-@dpu_function
+@extern_function
 def deep(t: Tasklet, a: int, b: int) -> int:
     """A helper with many variables."""
     c, d = a + b, a - b
