@@ -6,8 +6,8 @@ import io
 
 import numpy as np
 
-from dpu_kernels.hazards.rules import breaking_rules
-from dpu_kernels.hazards.waiting import waiting
+from dpu_kernels.hazards.broken_rules import breaking_rules
+from dpu_kernels.hazards.endless_waiting import waiting
 from pim_runtime import DpuProgram
 from pim_runtime.api import (
     DpuXfer,

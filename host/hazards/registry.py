@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import host_programs, language, linking, rules, sharing, waiting
+from . import host_programs, language, linking, rules, saved_states, sharing, waiting
 from .hazard import Hazard
 
 __all__ = ["all_hazards"]
 
-MODULES = (rules, waiting, language, linking, host_programs, sharing)
+MODULES = (rules, waiting, language, linking, host_programs, sharing, saved_states)
 
 
 def all_hazards() -> tuple[Hazard, ...]:

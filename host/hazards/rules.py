@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from dpu_kernels.hazards.rules import Rule, breaking_rules, countdown, misbehave, ratio
+from dpu_kernels.hazards.broken_rules import Rule, breaking_rules, countdown, misbehave, ratio
 from pim_runtime.device.faults import FaultCode
 
 from .hazard import Group, Hazard, Variant

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from dpu_kernels.hazards.sharing import Share, share, sharing, small_stacks, stack_up
+from dpu_kernels.hazards.wrong_sharing import Share, share, sharing, small_stacks, stack_up
 from pim_runtime import Check, DpuSet
 
 from .hazard import Group, Hazard, Variant

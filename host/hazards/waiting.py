@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 import numpy as np
 
-from dpu_kernels.hazards.waiting import SECOND_LISTENER, Wait, wait, waiting
+from dpu_kernels.hazards.endless_waiting import SECOND_LISTENER, Wait, wait, waiting
+from pim_runtime import DpuFaultError
 from pim_runtime.device.faults import FaultCode
 
 from .hazard import Hazard, Variant
@@ -21,6 +23,20 @@ def _ask(stage: Stage, variant: Variant, *, what: Wait, planted: int, mended: in
     dpus = stage.allocate(2, waiting)
     dpus.copy("what", np.full((2, 1), what, np.int64))
     dpus.copy("amount", np.array([[mended], [planted if variant == "planted" else mended]]))
+    dpus.exec()
+
+
+def _go_on_after_a_fault(stage: Stage, variant: Variant) -> None:
+    """A fault leaves a barrier half full, and the launch after it finds it so unless the program is loaded again."""
+    dpus = stage.allocate(1, waiting)
+    dpus.copy("what", np.array([[Wait.MEET]]))
+    dpus.copy("amount", np.array([[3]]))
+    with contextlib.suppress(DpuFaultError):
+        dpus.exec()
+    if variant == "mended":
+        dpus.load(waiting)
+        dpus.copy("what", np.array([[Wait.MEET]]))
+    dpus.copy("amount", np.array([[4]]))
     dpus.exec()
 
 
@@ -47,6 +63,9 @@ HAZARDS = (
     _wait("handshake with a silent tasklet", Wait.WAIT_ALONE, "handshake_wait_for(t, n)", "tasklet 1",
           planted=1, mended=3),
     _wait("notify without a listener", Wait.NOTIFY_ALONE, "# who listens?", "tasklet 1 waits", planted=9, mended=3),
+    Hazard(name="barrier that a fault left half full", group="endless waiting", run=_go_on_after_a_fault,
+           reported_as=FaultCode.BARRIER_OPENS_EARLY.name, says="Load the program again",
+           at=line_with("barrier_wait(t, everyone)", wait)),
     _wait("two primitives in a circle", Wait.WAIT_FOR_EACH_OTHER, "# first", "tasklet 1", planted=0, mended=1),
     _wait("two listeners of one tasklet", Wait.LISTEN, "# too", "only one may",
           planted=SECOND_LISTENER | 3, mended=3, code=FaultCode.SECOND_WAITER),

@@ -14,7 +14,7 @@ __all__ = ["hazards_report"]
 
 SCORE_NOTE = (
     "A mistake counts as reported when the report calls it by its name, and its place as correct when that report "
-    "names the planted line. A twin is the corrected program, run afterwards: clean without a word."
+    "names the planted line. Every mistake has a twin, the corrected program, which runs afterwards: clean is silent."
 )
 
 _SCORES = (
@@ -23,7 +23,6 @@ _SCORES = (
     Column(name="planted", origin="exact"),
     Column(name="reported", origin="exact"),
     Column(name="place correct", origin="exact"),
-    Column(name="twins", origin="exact"),
     Column(name="twins clean", origin="exact"),
 )
 _HAZARDS = (
@@ -63,7 +62,6 @@ def _counts(outcomes: Sequence[Outcome]) -> tuple[int, ...]:
         len(outcomes),
         sum(outcome.is_reported for outcome in outcomes),
         sum(outcome.has_place for outcome in outcomes),
-        len(outcomes),
         sum(outcome.has_clean_twin for outcome in outcomes),
     )
 

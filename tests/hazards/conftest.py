@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dpu_kernels.hazards.rules import Rule, breaking_rules, misbehave, ratio, table
+from dpu_kernels.hazards.broken_rules import Rule, breaking_rules, misbehave, ratio, table
 from pim_runtime import DpuSet, EngineOptions, Machine, load_profile
 
 

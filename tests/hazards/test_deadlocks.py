@@ -8,8 +8,8 @@ from pathlib import PurePath
 import numpy as np
 import pytest
 
-from dpu_kernels.hazards.waiting import SECOND_LISTENER, Wait, wait
-from dpu_kernels.hazards.waiting import waiting as program
+from dpu_kernels.hazards.endless_waiting import SECOND_LISTENER, Wait, wait
+from dpu_kernels.hazards.endless_waiting import waiting as program
 from pim_runtime import DpuFaultError, DpuSet
 from pim_runtime.device.faults import FaultCode
 

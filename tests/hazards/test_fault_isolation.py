@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dpu_kernels.hazards.rules import Rule
+from dpu_kernels.hazards.broken_rules import Rule
 from pim_runtime import DpuFaultError
 from pim_runtime.counters import Counter
 from pim_runtime.device.faults import FaultCode
