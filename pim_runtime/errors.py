@@ -45,6 +45,7 @@ __all__ = [
     "LogContextMissingError",
     "LogFormatError",
     "NoProgramLoadedError",
+    "OutOfMemoryError",
     "PimError",
     "ProfileError",
     "TooManyTaskletsError",
@@ -146,6 +147,12 @@ class ArgumentError(DpuError):
 
 class CheckpointError(DpuError):
     """A saved state cannot be written, read, or given to these DPUs. Neither file nor DPUs have changed."""
+
+
+class OutOfMemoryError(DpuError, MemoryError):
+    """This computer has no memory left for what a command needs beside the DPUs' memories."""
+
+    code = DpuErrorCode.DPU_ERR_SYSTEM
 
 
 class AllocationError(DpuError):
