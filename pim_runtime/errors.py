@@ -46,6 +46,7 @@ __all__ = [
     "LogFormatError",
     "NoProgramLoadedError",
     "OutOfMemoryError",
+    "OutputError",
     "PimError",
     "ProfileError",
     "TooManyTaskletsError",
@@ -125,6 +126,10 @@ class KernelError(PimError):
 
 class LinkError(PimError):
     """A program does not fit the machine. The message lists what takes the space."""
+
+
+class OutputError(PimError, OSError):
+    """A file cannot be written. What was there before is there still."""
 
 
 class ProfileError(PimError, ValueError):
