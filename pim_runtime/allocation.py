@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends.threads import ThreadBackend
-from .commands import Launch, LaunchResult, Load, Read, Write
+from .commands import Launch, LaunchResult, Load, Read, Restore, Write
 from .engine.fault_report import report
 from .engine.faults import Fault
 from .engine.protocol import EngineOptions
@@ -43,6 +43,9 @@ class Observer(Protocol):
 
     def launching(self, dpus: range, binary: DpuBinary) -> None:
         """A launch is about to run `binary` on `dpus`."""
+
+    def restored(self, command: Restore) -> None:
+        """A memory was made what a checkpoint says."""
 
 
 Parameters = ParamSpec("Parameters")
@@ -143,6 +146,13 @@ class Allocation:
         )
 
     @in_turn
+    def restore(self, command: Restore) -> None:
+        """Make a memory what was captured. No row in the timeline: no time of it is published."""
+        self.backend.submit(command)
+        for observer in self.observers:
+            observer.restored(command)
+
+    @in_turn
     def launch(self, dpus: range) -> tuple[LaunchResult, ...]:
         """Run the loaded programs of `dpus` to their end: one result per run of DPUs with the same program.
 
@@ -205,9 +215,10 @@ class Allocation:
         )
 
     def _run(self, dpus: range, binary: DpuBinary) -> LaunchResult:
+        backend = self.backend
         for observer in self.observers:
             observer.launching(dpus, binary)
-        return self.backend.submit(Launch(dpus=dpus, binary=binary))
+        return backend.submit(Launch(dpus=dpus, binary=binary))
 
     def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
         """Runs of neighbouring DPUs with the same program."""

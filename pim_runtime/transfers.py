@@ -39,6 +39,7 @@ __all__ = [
     "common_length",
     "cut",
     "host_bytes",
+    "integer",
     "python_rows",
     "resolve",
     "rows_of",
@@ -106,7 +107,12 @@ def common_binary(allocation: Allocation, dpus: range) -> DpuBinary:
 
 
 def resolve(allocation: Allocation, dpus: range, symbol: str | DpuSymbol, offset: int, nbytes: int) -> Target:
-    """Check `nbytes` at `offset` of a symbol on `dpus`, in the SDK's order; raises the SDK's error."""
+    """Check `nbytes` at `offset` of a symbol on `dpus`, in the SDK's order; raises the SDK's error.
+
+    Before all of them: InvalidDpuSetError after `free`, ArgumentError for an offset or size that is no integer.
+    """
+    allocation.require_alive()
+    offset, nbytes = integer("offset", offset), integer("size", nbytes)
     if isinstance(symbol, str):
         symbol = DpuSymbol.of(common_binary(allocation, dpus), symbol)
     if offset < 0 or nbytes < 0 or offset + nbytes > symbol.nbytes:
@@ -136,6 +142,13 @@ def zero_rows(nr_dpus: int, symbol: DpuSymbol) -> NDArray[np.uint8]:
             f"this computer has no {nr_dpus * symbol.nbytes:,} bytes for symbol {symbol.name!r} of {nr_dpus} DPUs. "
             "Copy a part of it to an array of your own, or read fewer DPUs at once"
         ) from error
+
+
+def integer(name: str, value: Any) -> int:
+    """The value of an argument that must be an integer. Raises ArgumentError."""
+    if not isinstance(value, int | np.integer):
+        raise ArgumentError(f"{name} is an integer, not {type(value).__name__}: {value!r}")
+    return int(value)
 
 
 def host_bytes(buffer: object, *, writable: bool) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..commands import Command, Memory, Read, Write
+from ..commands import Command, Memory, Read, Restore, Write
 from ..device.faults import FaultCode
 from ..hardware import Hardware
 from ..program import DpuBinary
@@ -75,6 +75,12 @@ class Checker:
         for finding in found:
             self.findings.add(finding)
         self.findings.announce(distance)
+
+    def restored(self, command: Restore) -> None:
+        """A checkpoint was restored: all its bytes have been written."""
+        self._untouched[command.dpus.start : command.dpus.stop] = False
+        for dpu in self._watched_of(command.dpus):
+            self._watched[dpu].restore(command.memory, command.blocks.of_dpu(dpu - command.dpus.start))
 
     def launching(self, dpus: range, binary: DpuBinary) -> None:
         """A launch is about to run. Its results do not change: what is checked runs on copies."""

@@ -23,6 +23,14 @@ class DpuShadow:
         """The states of one memory."""
         return self.wram if memory == "wram" else self.mram
 
+    def replace(self, memory: Memory, shadow: Shadow) -> None:
+        """Forget what was known of a memory for something else."""
+        if memory == "wram":
+            self.wram = shadow
+        else:
+            self.mram = shadow
+        self.writers = {key: place for key, place in self.writers.items() if key[0] != memory}
+
     def copy(self) -> DpuShadow:
         """An independent one."""
         other = DpuShadow()

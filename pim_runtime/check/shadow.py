@@ -22,14 +22,15 @@ _NEXT_LOAD = bytes.maketrans(bytes([THIS, EARLIER]), bytes([HOST, HOST]))
 
 
 class Shadow:
-    """One state per byte of one memory of one DPU."""
+    """One state per byte of one memory of one DPU; `elsewhere` is that of the pages without states of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: int = UNDEFINED) -> None:
         self._pages: dict[int, bytearray] = {}
+        self._elsewhere = bytes([elsewhere]) * PAGE_BYTES
 
     def copy(self) -> Shadow:
         """An independent shadow with the same states."""
-        other = Shadow()
+        other = Shadow(self._elsewhere[0])
         other._pages = {page: bytearray(states) for page, states in self._pages.items()}
         return other
 
@@ -42,8 +43,7 @@ class Shadow:
         """The states of some bytes."""
         page, first = divmod(address, PAGE_BYTES)
         if first + nr_bytes <= PAGE_BYTES:
-            states = self._pages.get(page)
-            return bytes(nr_bytes) if states is None else bytes(states[first : first + nr_bytes])
+            return bytes(self._pages.get(page, self._elsewhere)[first : first + nr_bytes])
         head = PAGE_BYTES - first
         return self.states(address, head) + self.states(address + head, nr_bytes - head)
 
@@ -53,7 +53,7 @@ class Shadow:
             page, first = divmod(address, PAGE_BYTES)
             part, states = states[: PAGE_BYTES - first], states[PAGE_BYTES - first :]
             if page not in self._pages:
-                self._pages[page] = bytearray(PAGE_BYTES)
+                self._pages[page] = bytearray(self._elsewhere)
             self._pages[page][first : first + len(part)] = part
             address += len(part)
 
@@ -63,7 +63,7 @@ class Shadow:
 
     def page_states(self, page: int) -> NDArray[np.uint8]:
         """The states of one page, uint8 [PAGE_BYTES], a copy."""
-        return np.frombuffer(bytes(self._pages.get(page, bytes(PAGE_BYTES))), np.uint8)
+        return np.frombuffer(bytes(self._pages.get(page, self._elsewhere)), np.uint8)
 
     def begin_launch(self) -> None:
         """What the last launch wrote is an earlier launch's from now on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -75,7 +76,8 @@ class SideRun:
     def close(self) -> None:
         """Give the memory back."""
         for reservation in (*self._memories.values(), self._counters):
-            reservation.release()
+            with contextlib.suppress(BufferError):  # seen by the exception that ends the run, and released with it
+                reservation.release()
 
     def bytes_of(self, memory: Memory) -> NDArray[np.uint8]:
         """One of the memories, uint8 [bytes]. Drop it before `close`."""

@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import BLOCK_BYTES, Blocks
 from ..commands import Memory, Read, Write
 from ..hardware import Hardware
 from ..program import DpuBinary
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
 from .names import AddressNames
-from .shadow import HOST, TAINTED, UNDEFINED
+from .shadow import HOST, TAINTED, UNDEFINED, Shadow
 from .undefined import Origin
 
 __all__ = ["HostWrite", "WatchedDpu"]
@@ -54,6 +55,14 @@ class WatchedDpu:
         for address, image in binary.mram_segments:
             self.shadow.mram.fill(address, len(image), HOST)
         self.shadow.writers.clear()
+
+    def restore(self, memory: Memory, blocks: Blocks) -> None:
+        """A checkpoint has written a memory: all of it is defined, and zero outside some blocks."""
+        shadow = Shadow(elsewhere=HOST)
+        for block in blocks.numbers.tolist():
+            shadow.fill(block * BLOCK_BYTES, BLOCK_BYTES, HOST)
+        self.shadow.replace(memory, shadow)
+        self.unused = [write for write in self.unused if write.memory != memory]
 
     def begin_launch(self) -> None:
         """Kernels may use whatever the host has written; what they wrote before is an earlier launch's."""

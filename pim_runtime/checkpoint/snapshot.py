@@ -84,7 +84,7 @@ def restore_state(
         _check_programs(state, allocation.binaries[dpus.start : dpus.stop])
     for memory in get_args(Memory):
         if memory in parts:
-            allocation.backend.submit(Restore(dpus=dpus, memory=memory, blocks=state.memories[memory]))
+            allocation.restore(Restore(dpus=dpus, memory=memory, blocks=state.memories[memory]))
     if "internal" in state.parts:
         allocation.replace_faults(dpus, state.faults)
         if state.timeline is not None and kind == "set":

@@ -19,6 +19,7 @@ from typing import Any
 from numba import types
 
 from ..device.run_record import MAX_TASKLETS
+from ..device.tasklet import Checks
 from ..language.closure import Closure
 from . import library, raw, views  # noqa: F401 - their import makes the device library known to numba
 from .cache_entry import code_generator, compile_cached
@@ -46,7 +47,7 @@ from {package}.device.guards import heed_interrupt
 from {package}.device.raw import peek, poke
 from {package}.device.run_record import METERS, NR_METERS, PHASE, TASKLET
 from {package}.device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
-from {package}.device.tasklet import Tasklet
+from {package}.device.tasklet import {tasklet} as Tasklet
 
 
 @njit(nogil=True)
@@ -85,7 +86,7 @@ STEP_GENERATOR = """for code in tasklets[i]:
 STEP_FUNCTION = "kernel(Tasklet(i, nr_tasklets, m, w, run, meters + meters_stride * i))"
 
 
-def driver_text(closure: Closure) -> str:
+def driver_text(closure: Closure, checks: Checks = "on") -> str:
     """Source of the driver of a kernel."""
     blocking = inspect.isgeneratorfunction(closure.kernel)
     # int64(i), not i: a literal would give every generator a type of its own, and an indexed tuple needs one type.
@@ -95,6 +96,7 @@ def driver_text(closure: Closure) -> str:
     )
     return TEMPLATE.format(
         package=PACKAGE,
+        tasklet="Tasklet" if checks == "on" else "UncheckedTasklet",
         create=f"tasklets = (\n            {created},\n        )" if blocking else "pass",
         step=STEP_GENERATOR if blocking else STEP_FUNCTION,
     )
@@ -113,12 +115,12 @@ def toolchain_fingerprint() -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def load_driver(closure: Closure) -> Driver:
+def load_driver(closure: Closure, checks: Checks = "on") -> Driver:
     """The compiled driver of a kernel: from the disk cache, or compiled now and stored there.
 
     Raises KernelError when the kernel cannot be compiled.
     """
-    text = driver_text(closure)
+    text = driver_text(closure, checks)
     key = hashlib.sha256("\n".join((text, closure.fingerprint, toolchain_fingerprint())).encode()).hexdigest()[:24]
     name = f"pim_driver_{closure.kernel.__name__}_{key}"
     with kernel_errors(closure):

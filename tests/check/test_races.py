@@ -91,12 +91,20 @@ def test_a_mutex_orders_accesses_but_not_who_comes_first(kinds):
 
 def test_both_sides_of_a_race_are_named(checked):
     race, order = checked(passing, {"way": NOTHING})
-    assert (race.kind, race.symbol, race.program, race.tasklets, race.phase) == ("race", "message", "passing", (0, 2), 0)
+    assert (race.kind, race.symbol, race.program, race.tasklets, race.phase) == (
+        "race",
+        "message",
+        "passing",
+        (0, 2),
+        0,
+    )
     assert [(place.filename, place.line) for place in race.places] == [
         (__file__, line_of("# written")),
         (__file__, line_of("# read")),
     ]
-    assert f"tasklet 0 writes message (WRAM {message.address:#x}) at test_races.py:{line_of('# written')} `" in race.text
+    assert (
+        f"tasklet 0 writes message (WRAM {message.address:#x}) at test_races.py:{line_of('# written')} `" in race.text
+    )
     assert "Put a barrier or a handshake between them, or do both under one mutex" in race.text
     assert order.kind == "order"
     assert "which the race on 'message' explains" in order.text

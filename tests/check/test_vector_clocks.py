@@ -86,7 +86,9 @@ def test_the_first_race_is_found_where_it_is_and_none_is_invented(steps):
                 and other_mask & mask
                 and at not in order.before[tasklet]
             }
-            found = history.read(word, mask, tasklet, HERE) if kind == "read" else history.write(*step[2:], tasklet, HERE)
+            found = (
+                history.read(word, mask, tasklet, HERE) if kind == "read" else history.write(*step[2:], tasklet, HERE)
+            )
             found = [found] if kind == "read" else list(found)
             assert any(access is not None for access in found) == bool(conflicting)
             for access in found:
