@@ -41,6 +41,12 @@ class Checker:
         self._watched: dict[int, WatchedDpu] = {}
         self._untouched = np.ones(nr_dpus, np.bool_)
         self._stacks: dict[str, StackUse] = {}
+        self._symbols: set[str] = set()
+
+    @property
+    def unknown_keeps(self) -> tuple[str, ...]:
+        """Names in the option `keeps` that no loaded program has."""
+        return tuple(name for name in self.options.keeps if name not in self._symbols)
 
     @property
     def stacks(self) -> tuple[StackUse, ...]:
@@ -55,6 +61,7 @@ class Checker:
                 self._watched[dpu] = WatchedDpu(dpu, self._hardware)
         self._untouched[dpus.start : dpus.stop] = False
         names = AddressNames(binary, self._hardware.dpu.wram_bytes)
+        self._symbols |= names.symbols
         for dpu in self._watched_of(dpus):
             self._watched[dpu].load(binary, names)
 
