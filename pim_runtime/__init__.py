@@ -11,7 +11,7 @@ from .check import Check, CheckWarning
 from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
-from .errors import CheckpointError, DpuError, DpuFaultError, KernelError, LinkError, PimError
+from .errors import CacheWarning, CheckpointError, DpuError, DpuFaultError, KernelError, LinkError, PimError
 from .hardware import load_profile
 from .machine import Machine, default_machine
 from .program import DpuProgram, dpu_program
@@ -19,6 +19,7 @@ from .transfers import DpuSymbol
 
 __all__ = [
     "ALLOCATE_ALL",
+    "CacheWarning",
     "Check",
     "CheckWarning",
     "CheckpointError",

@@ -28,7 +28,7 @@ from .profile_string import check_profile_string
 from .program import DpuBinary, DpuProgram
 from .timeline import Timeline
 from .timing import TransferMode
-from .transfers import UINT_MAX, DpuSymbol, check_fillable, common_length, cut, python_rows, resolve
+from .transfers import UINT_MAX, DpuSymbol, check_fillable, common_length, cut, integer, python_rows, resolve
 from .variable import DpuVariable
 
 __all__ = ["ALLOCATE_ALL", "DpuSet"]
@@ -75,9 +75,9 @@ class DpuSet:
         check_profile_string(os.environ.get("UPMEM_PROFILE_BASE", ""), profile, os.environ.get("UPMEM_PROFILE", ""))
         machine, options = machine or default_machine(), options or EngineOptions()
         if nr_ranks is not None:
-            allocation = machine.allocate_ranks(_integer("nr_ranks", nr_ranks), options)
+            allocation = machine.allocate_ranks(integer("nr_ranks", nr_ranks), options)
         else:
-            wanted = None if nr_dpus in (None, ALLOCATE_ALL) else _integer("nr_dpus", nr_dpus)
+            wanted = None if nr_dpus in (None, ALLOCATE_ALL) else integer("nr_dpus", nr_dpus)
             allocation = machine.allocate_dpus(wanted, options)
         self.__dict__.update(_allocation=allocation, _range=range(allocation.nr_dpus), _kind="set", _children={})
         checker = attach_checker(allocation.hardware, allocation.nr_dpus, check, allocation.backend.submit)
@@ -266,7 +266,7 @@ class DpuSet:
         available = common_length(rows)
         if size is None:
             size = available
-        elif size > available:
+        elif integer("size", size) > available:
             raise ArgumentError(f"host buffer is too small: {available} bytes, {size} are transferred")
         if to_dpu:
             self.write(symbol, rows, size, offset, "broadcast" if one_for_all else "push")
@@ -350,9 +350,3 @@ class DpuSet:
         binaries = set(self._allocation.binaries[self._range.start : self._range.stop])
         binary = binaries.pop() if len(binaries) == 1 else None
         return DpuSymbol.of(binary, name) if binary is not None and name in binary.symbols else None
-
-
-def _integer(name: str, value: Any) -> int:
-    if not isinstance(value, int | np.integer):
-        raise ArgumentError(f"{name} is an integer, not {type(value).__name__}: {value!r}")
-    return int(value)

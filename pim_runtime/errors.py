@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AllocationError",
     "ArgumentError",
+    "CacheWarning",
     "CheckpointError",
     "DifferentDpuProgramsError",
     "DpuError",
@@ -107,6 +108,10 @@ class DpuErrorCode(enum.Enum):
     def text(self) -> str:
         """What `dpu_error_to_string` returns."""
         return self.value[1]
+
+
+class CacheWarning(UserWarning):
+    """Compiled kernels cannot be kept on disk. They run all the same, and are compiled again by the next process."""
 
 
 class PimError(Exception):

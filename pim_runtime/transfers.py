@@ -38,6 +38,7 @@ __all__ = [
     "common_length",
     "cut",
     "host_bytes",
+    "integer",
     "python_rows",
     "resolve",
     "rows_of",
@@ -104,7 +105,12 @@ def common_binary(allocation: Allocation, dpus: range) -> DpuBinary:
 
 
 def resolve(allocation: Allocation, dpus: range, symbol: str | DpuSymbol, offset: int, nbytes: int) -> Target:
-    """Check `nbytes` at `offset` of a symbol on `dpus`, in the SDK's order; raises the SDK's error."""
+    """Check `nbytes` at `offset` of a symbol on `dpus`, in the SDK's order; raises the SDK's error.
+
+    Before all of them: InvalidDpuSetError after `free`, ArgumentError for an offset or size that is no integer.
+    """
+    allocation.require_alive()
+    offset, nbytes = integer("offset", offset), integer("size", nbytes)
     if isinstance(symbol, str):
         symbol = DpuSymbol.of(common_binary(allocation, dpus), symbol)
     if offset < 0 or nbytes < 0 or offset + nbytes > symbol.nbytes:
@@ -123,6 +129,13 @@ def resolve(allocation: Allocation, dpus: range, symbol: str | DpuSymbol, offset
     if address + nbytes > size:
         raise ACCESS_ERRORS[memory](f"{nbytes} bytes at {address:#x}: the {memory.upper()} ends at {size:#x}")
     return Target(name=symbol.name, memory=memory, address=address, nbytes=nbytes)
+
+
+def integer(name: str, value: Any) -> int:
+    """The value of an argument that must be an integer. Raises ArgumentError."""
+    if not isinstance(value, int | np.integer):
+        raise ArgumentError(f"{name} is an integer, not {type(value).__name__}: {value!r}")
+    return int(value)
 
 
 def host_bytes(buffer: object, *, writable: bool) -> NDArray[np.uint8]:

@@ -379,8 +379,10 @@ class _Author:
 
     def while_loop(self, scope: Scope, budget: int) -> None:
         name = self.fresh("w")
-        start = terms.binary("&", terms.number(self.number(scope, 1)), terms.literal(3))
-        self.define(name, start)
+        variable = Term(self.pick(list(scope.numbers)), "", SMALLEST, LARGEST)
+        # Never a constant: numba cannot compile a generator with a loop that it finds to be dead.
+        mixed = terms.binary("^", terms.number(self.number(scope, 1)), replace(variable, c=variable.python))
+        self.define(name, terms.binary("&", mixed, terms.literal(3)))
         going = Term(f"{name} > 0", f"{name} > 0")
         if self.random.random() < 0.4:
             more = self.condition(scope, 1)

@@ -1,6 +1,7 @@
 """Makes the device library callable from compiled code: the same source, compiled by numba.
 
-`printf` is the exception: it takes a literal format and any number of arguments, so its calls are expanded here.
+Two functions are exceptions: `printf` takes a literal format and any number of arguments, so its calls are expanded
+here, and `is_checked` is a constant.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ for _module in MODULES:
     for _function in vars(_module).values():
         if getattr(_function, "__dpu_library__", False) and _function.__module__ == _module.__name__:
             _register(_function)
+
+
+@overload(tasklet.is_checked, jit_options={"forceinline": True}, strict=False)
+def _(t: Any) -> Any:
+    return (lambda t: False) if t.instance_class is tasklet.UncheckedTasklet else (lambda t: True)
 
 
 @intrinsic

@@ -41,7 +41,7 @@ class GivePlaces(FunctionPass):
     def run_pass(self, state: Any) -> bool:
         self.state, self.typemap, self.calltypes = state, state.typemap, state.calltypes
         arguments = zip(state.func_ir.arg_names, state.args, strict=True)
-        self.tasklet = next((name for name, ty in arguments if _is_tasklet(ty)), None)
+        self.tasklet = next((name for name, ty in arguments if _is_checked_tasklet(ty)), None)
         for block in state.func_ir.blocks.values():
             self.block, self.out = block, []
             noted = None
@@ -134,5 +134,5 @@ class GivePlaces(FunctionPass):
         self.assign(self.call_expression(function, *args), types.none, args[-1].loc)
 
 
-def _is_tasklet(ty: types.Type) -> bool:
+def _is_checked_tasklet(ty: types.Type) -> bool:
     return isinstance(ty, types.BaseNamedTuple) and ty.instance_class is Tasklet

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ..device.library import DpuFunction
-from .guarding import Effort, Guards
+from ..device.tasklet import Checks
+from .guarding import Effort
 from .meters import Block, Events, Meters
 from .types import Types
 from .values import Value
@@ -48,7 +49,7 @@ class Functions(Protocol):
     """Who knows the functions of a program."""
 
     meters: Meters
-    guards: Guards
+    checks: Checks
 
     def effort(self, function: DpuFunction, arguments: tuple[Value, ...]) -> Effort: ...
 

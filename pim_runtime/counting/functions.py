@@ -11,6 +11,7 @@ from typing import Any
 
 from ..device import guards, meters
 from ..device.library import DpuFunction, dpu_function
+from ..device.tasklet import Checks
 from ..errors import KernelError
 from . import tree
 from .device_calls import DMA_CALLS
@@ -26,9 +27,10 @@ STEPS_OF_BITS = (8, 16, 26, 32, 64)  # what functions are told apart by, so that
 
 
 class KnownFunctions:
-    """Types and sources of functions; `texts` are those of the functions that were made."""
+    """Types and sources of functions. `texts` are those of the functions that were made; checks: of their loops."""
 
-    def __init__(self) -> None:
+    def __init__(self, checks: Checks) -> None:
+        self.checks = checks
         self.texts: list[str] = []
         self.helpers: dict[str, FunctionType] = {}
         self._types: dict[tuple[DpuFunction, tuple[Value, ...]], Types] = {}

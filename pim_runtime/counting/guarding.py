@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 from .. import device
 from ..device.integers import IntegerType
 from ..device.library import DpuFunction
+from ..device.tasklet import Checks
 from ..language.closure import file_key
 from . import tree
 from .device_calls import IS_ARITHMETIC
@@ -22,9 +23,8 @@ from .names import METERS, SPEND
 from .types import Types
 from .values import Known, RangeOf, Value
 
-__all__ = ["Effort", "Guards", "Payment", "effort", "payment", "spend"]
+__all__ = ["Effort", "Payment", "effort", "paid", "payment"]
 
-Guards = Literal["on", "off"]
 Payment = Literal["nothing", "whole loop", "each iteration"]
 
 FREE_ITERATIONS = 4096  # that a loop may run unguarded, with those of the loops in it
@@ -44,7 +44,9 @@ class Effort(NamedTuple):
 
 
 class Helpers(Protocol):
-    """Who knows what calls take."""
+    """Who knows what calls take, and whether loops have guards."""
+
+    checks: Checks
 
     def effort(self, function: DpuFunction, arguments: tuple[Value, ...]) -> Effort: ...
 
@@ -98,7 +100,12 @@ def _effort_of_call(node: ast.Call, types: Types, helpers: Helpers) -> Effort:
     return Effort(0, not (is_method or isinstance(function, IntegerType) or function in BRIEF_CALLS))
 
 
-def spend(iterations: ast.expr, filename: str, loop: ast.For | ast.While) -> ast.stmt:
-    """The statement by which a loop pays."""
-    site = tree.number(file_key(filename) << 32 | loop.lineno, loop)
-    return tree.statement(tree.call(SPEND, [tree.name(METERS, loop), iterations, site], loop))
+def paid(
+    loop: ast.For | ast.While, way: Payment, types: Types, helpers: Helpers, iterations: str = ""
+) -> list[ast.stmt]:
+    """The guard of a loop, if it has one and pays in this way; `iterations` names the range that it pays as a whole."""
+    if helpers.checks == "off" or payment(loop, types, helpers) != way:
+        return []
+    amount = tree.call("len", [tree.name(iterations, loop)], loop) if iterations else tree.number(1, loop)
+    site = tree.number(file_key(types.source.function.__code__.co_filename) << 32 | loop.lineno, loop)
+    return [tree.statement(tree.call(SPEND, [tree.name(METERS, loop), amount, site], loop))]

@@ -10,7 +10,7 @@ import ast
 from ..counters import Counter
 from . import tree
 from .context import Loop
-from .guarding import Payment, payment, spend
+from .guarding import Payment, paid
 from .leaving import may_leave_loop
 from .measuring import both_ways
 from .meters import Block
@@ -49,11 +49,8 @@ class Statements(SimpleStatements):
         return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements, orelse=orelse)], node)
 
     def paid(self, node: ast.For | ast.While, way: Payment, iterations: str = "") -> list[ast.stmt]:
-        """The guard of a loop, if it pays in this way; `iterations` names the range of a loop that pays as a whole."""
-        if self.functions.guards == "off" or payment(node, self.types, self.functions) != way:
-            return []
-        paid = tree.call("len", [tree.name(iterations, node)], node) if iterations else tree.number(1, node)
-        return [spend(paid, self.filename, node)]
+        """The guard of a loop, if it pays in this way (guarding.paid)."""
+        return paid(node, way, self.types, self.functions, iterations)
 
     def otherwise(self, node: ast.For | ast.While) -> list[ast.stmt]:
         """What runs when a loop was not left by `break`."""

@@ -9,17 +9,16 @@ from types import FunctionType
 from typing import Any
 
 from ..device.library import DpuFunction
-from ..device.tasklet import Tasklet
+from ..device.tasklet import Checks, Tasklet
 from ..language.closure import Closure
 from .context import Counting
 from .device_calls import CLOCK_READERS, DMA_CALLS
 from .functions import KnownFunctions, of_kernel, told_apart
-from .guarding import Guards
 from .loops import Statements
 from .meters import Events, Meters, MeterTable
 from .names import MEASURES, METERS, PREFIX
 from .types import Types
-from .uncounted import GuardedFunctions
+from .uncounted import UncountedFunctions
 from .values import Known, Value
 
 __all__ = ["CountedKernel", "counted", "uncounted"]
@@ -36,19 +35,17 @@ class CountedKernel:
 
 
 @functools.lru_cache(maxsize=256)
-def counted(closure: Closure, guards: Guards = "on") -> CountedKernel:
-    """The kernel of a closure with meters in it, and guarded loops unless they are off."""
-    program = Program(guards)
+def counted(closure: Closure, checks: Checks = "on") -> CountedKernel:
+    """The kernel of a closure with meters in it, and guarded loops unless checks are off."""
+    program = Program(checks)
     return CountedKernel(_remade(closure, program.kernel(closure.kernel), program, "counted"), program.meters.table())
 
 
 @functools.lru_cache(maxsize=256)
-def uncounted(closure: Closure, guards: Guards = "on") -> CountedKernel:
-    """A kernel without meters: with guarded loops, or as it was written."""
-    if guards == "off":
-        return CountedKernel(closure, Meters().table())
-    program = GuardedFunctions()
-    return CountedKernel(_remade(closure, program.kernel(closure.kernel), program, "guarded"), Meters().table())
+def uncounted(closure: Closure, checks: Checks = "on") -> CountedKernel:
+    """A kernel without meters, and with guarded loops unless checks are off."""
+    program = UncountedFunctions(checks)
+    return CountedKernel(_remade(closure, program.kernel(closure.kernel), program, "uncounted"), Meters().table())
 
 
 def _remade(closure: Closure, kernel: FunctionType, program: KnownFunctions, how: str) -> Closure:
@@ -74,9 +71,9 @@ Key = tuple[DpuFunction, tuple[Value, ...], Counting]
 class Program(KnownFunctions):
     """All functions of one kernel with meters."""
 
-    def __init__(self, guards: Guards) -> None:
-        super().__init__()
-        self.meters, self.guards = Meters(), guards
+    def __init__(self, checks: Checks) -> None:
+        super().__init__(checks)
+        self.meters = Meters()
         self.functions: dict[Key, CountedFunction] = {}
 
     # what expressions and statements ask

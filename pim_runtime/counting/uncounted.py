@@ -1,4 +1,7 @@
-"""A kernel without counters: as its author wrote it, but with guarded loops, for which helpers get the meters."""
+"""A kernel without counters: as its author wrote it, but with guarded loops, for which helpers get the meters.
+
+Branches that are never taken are dropped, as in a counted kernel: what they name need not even have a type.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,22 @@ import copy
 from types import FunctionType
 
 from ..device.library import DpuFunction
-from ..device.tasklet import Tasklet
+from ..device.tasklet import Checks, Tasklet
 from . import tree
 from .functions import KnownFunctions, of_kernel, told_apart
-from .guarding import payment, spend
+from .guarding import Payment, paid
 from .names import METERS, PREFIX
 from .types import Types
 from .values import Known, Value
 
-__all__ = ["GuardedFunctions"]
+__all__ = ["UncountedFunctions"]
 
 
-class GuardedFunctions(KnownFunctions):
-    """All functions of one kernel with guarded loops; a helper once per types of its arguments."""
+class UncountedFunctions(KnownFunctions):
+    """All functions of one kernel; a helper once per types of its arguments."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, checks: Checks) -> None:
+        super().__init__(checks)
         self._names: dict[tuple[DpuFunction, tuple[Value, ...]], str] = {}
 
     def kernel(self, function: FunctionType) -> FunctionType:
@@ -41,16 +44,15 @@ class GuardedFunctions(KnownFunctions):
         return self._names[key]
 
     def _body(self, types: Types) -> list[ast.stmt]:
-        body: list[ast.stmt] = _Guarded(types, self).visit(copy.deepcopy(types.source.tree)).body
+        body: list[ast.stmt] = _Rewriting(types, self).visit(copy.deepcopy(types.source.tree)).body
         return body
 
 
-class _Guarded(ast.NodeTransformer):
-    """Puts guards into the loops of a function, and calls guarded helpers. Drops branches that are never taken."""
+class _Rewriting(ast.NodeTransformer):
+    """Puts guards into the loops of a function, and calls helpers that have them."""
 
-    def __init__(self, types: Types, functions: GuardedFunctions) -> None:
+    def __init__(self, types: Types, functions: UncountedFunctions) -> None:
         self._types, self._functions = types, functions
-        self._filename = types.source.function.__code__.co_filename
         self._nr_ranges = 0
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -74,22 +76,21 @@ class _Guarded(ast.NodeTransformer):
         return self.generic_visit(node) if known is None else self.visit(node.body if known else node.orelse)
 
     def visit_While(self, node: ast.While) -> ast.AST:
-        guard = spend(tree.number(1, node), self._filename, node)
+        guard = self._paid(node, "each iteration")
         self.generic_visit(node)
-        return tree.replaced(node, body=[guard, *node.body])
+        return tree.replaced(node, body=[*guard, *node.body])
 
     def visit_For(self, node: ast.For) -> ast.AST | list[ast.stmt]:
-        way = payment(node, self._types, self._functions)
-        self.generic_visit(node)
-        if way == "nothing":
-            return node
-        if way == "each iteration":
-            return tree.replaced(node, body=[spend(tree.number(1, node), self._filename, node), *node.body])
+        each = self._paid(node, "each iteration")
+        whole = self._paid(node, "whole loop", name := f"{PREFIX}i{self._nr_ranges}")
         self._nr_ranges += 1
-        name = f"{PREFIX}i{self._nr_ranges}"
-        length = tree.call("len", [tree.name(name, node)], node)
-        loop = tree.replaced(node, iter=tree.name(name, node))
-        return [tree.assign(name, node.iter, node), spend(length, self._filename, node), loop]
+        self.generic_visit(node)
+        if whole:
+            return [tree.assign(name, node.iter, node), *whole, tree.replaced(node, iter=tree.name(name, node))]
+        return tree.replaced(node, body=[*each, *node.body])
+
+    def _paid(self, node: ast.For | ast.While, way: Payment, iterations: str = "") -> list[ast.stmt]:
+        return paid(node, way, self._types, self._functions, iterations)
 
     def _visited(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         module: ast.Module = self.generic_visit(ast.Module(statements, []))  # type: ignore[assignment]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..device.faults import FaultCode
 from ..device.run_record import DPU, FAULT_CODE
+from ..device.tasklet import Checks
 from ..errors import KernelError
 from ..language.closure import Closure
 from .faults import Fault, read_fault
@@ -18,6 +19,9 @@ __all__ = ["CompiledEngine"]
 class CompiledEngine:
     """Runs machine code; imports numba when the first program is prepared."""
 
+    def __init__(self, checks: Checks) -> None:
+        self._checks = checks
+
     def prepare(self, closure: Closure) -> None:
         from ..compiler.driver import load_driver
 
@@ -26,14 +30,14 @@ class CompiledEngine:
                 f"the kernel {closure.kernel.__qualname__} calls print() or breakpoint(), which only CPython runs: use "
                 "EngineOptions(engine='interpreted'), or printf(t, ...)"
             )
-        load_driver(closure)
+        load_driver(closure, self._checks)
 
     def run(
         self, closure: Closure, nr_tasklets: int, dpus: range, addresses: Addresses, record: NDArray[np.int64]
     ) -> list[Fault]:
         from ..compiler.driver import load_driver
 
-        drive, faults, first = load_driver(closure), [], dpus.start
+        drive, faults, first = load_driver(closure, self._checks), [], dpus.start
         while first < dpus.stop:
             try:
                 drive(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device.guards import UNLIMITED_ITERATIONS
+from ..device.tasklet import Checks
 from ..language.closure import Closure
 from .faults import Fault
 
@@ -35,6 +36,9 @@ class EngineOptions:
         Default: "sample:8".
     max_iterations: loop iterations that one tasklet may run in a launch, None for any number; one that runs more is
         stopped in fault. Short loops over a fixed range do not count. Default: 2**30.
+    checks: "off" compiles kernels without the rules of the machine and without max_iterations, to measure what they
+        cost. Dangerous: a kernel that breaks a rule may crash this process, or change any of its memory, and an endless
+        loop cannot be stopped. Needs the compiled engine. Default: "on".
     """
 
     engine: Literal["compiled", "interpreted"] = "compiled"
@@ -43,6 +47,7 @@ class EngineOptions:
     threads: int | None = None
     timing: str = "sample:8"
     max_iterations: int | None = 1 << 30
+    checks: Checks = "on"
 
     def __post_init__(self) -> None:
         if self.engine not in ("compiled", "interpreted"):
@@ -55,6 +60,10 @@ class EngineOptions:
             raise ValueError(f"timing {self.timing!r}: choose 'exact', 'sample:N' with N at least 1, 'static' or 'off'")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: at least 1, or None for one per CPU")
+        if self.checks not in ("on", "off"):
+            raise ValueError(f"checks {self.checks!r}: choose 'on' or 'off'")
+        if self.checks == "off" and self.engine == "interpreted":
+            raise ValueError("checks 'off' needs engine='compiled': the interpreted engine always checks")
         if self.max_iterations is not None and not 1 <= self.max_iterations <= UNLIMITED_ITERATIONS:
             raise ValueError(f"max_iterations is {self.max_iterations}: 1 to 2**62, or None for any number")
 

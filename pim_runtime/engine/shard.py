@@ -47,13 +47,16 @@ class Shard:
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions) -> None:
         self.hardware, self.nr_dpus = hardware, nr_dpus
-        self.engine: Engine = CompiledEngine() if options.engine == "compiled" else InterpretedEngine(options)
+        self.engine: Engine = (
+            CompiledEngine(options.checks) if options.engine == "compiled" else InterpretedEngine(options)
+        )
         self._mram = Reservation(nr_dpus * hardware.dpu.mram_bytes)
         self._wram = Reservation(nr_dpus * hardware.dpu.wram_bytes)
         self._counters = Reservation(nr_dpus * COUNTERS_BYTES)
         self._phases, self._measured = np.zeros(nr_dpus, np.int64), np.zeros(nr_dpus, np.int64)
         self._interrupt = np.zeros(1, np.int64)
         self._timing, self._max_iterations = options.timing, options.max_iterations or UNLIMITED_ITERATIONS
+        self._checks = options.checks
         self._records = threading.local()
 
     def memory(self, memory: Memory) -> NDArray[np.uint8]:
@@ -173,7 +176,8 @@ class Shard:
         )
 
     def _counted(self, binary: DpuBinary) -> CountedKernel:
-        return uncounted(binary.closure) if self._timing == "off" else counted(binary.closure)
+        make = uncounted if self._timing == "off" else counted
+        return make(binary.closure, self._checks)
 
     def _record(self, binary: DpuBinary) -> NDArray[np.int64]:
         """This thread's run record, set up for the program."""
