@@ -21,7 +21,7 @@ from .commands import Launch, LaunchResult, Load, Read, Restore, Write
 from .engine.fault_report import report
 from .engine.faults import Fault
 from .engine.protocol import EngineOptions
-from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError
+from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError, OutOfMemoryError
 from .forks import renew_after_fork
 from .hardware import Hardware
 from .program import DpuBinary
@@ -44,6 +44,9 @@ class Observer(Protocol):
     def launching(self, dpus: range, binary: DpuBinary) -> None:
         """A launch is about to run `binary` on `dpus`."""
 
+    def launched(self, dpus: range, result: LaunchResult) -> None:
+        """It has run to its end."""
+
     def restored(self, command: Restore) -> None:
         """A memory was made what a checkpoint says."""
 
@@ -55,12 +58,20 @@ Result = TypeVar("Result")
 def in_turn(
     method: Callable[Concatenate[Allocation, Parameters], Result],
 ) -> Callable[Concatenate[Allocation, Parameters], Result]:
-    """A command: those of several threads take turns."""
+    """A command: those of several threads take turns. Raises OutOfMemoryError where Python has no memory for it."""
 
     @functools.wraps(method)
     def locked(allocation: Allocation, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         with allocation.lock:
-            return method(allocation, *args, **kwargs)
+            try:
+                return method(allocation, *args, **kwargs)
+            except MemoryError as error:
+                if isinstance(error, OutOfMemoryError):
+                    raise
+                raise OutOfMemoryError(
+                    f"this computer has no memory for the {method.__name__} of {allocation.nr_dpus} DPUs ({error}). It "
+                    "may have done a part of its work. Use fewer DPUs at once, or free other sets; this one goes on"
+                ) from error
 
     return locked
 
@@ -70,6 +81,7 @@ class Allocation:
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions, clock: Clock) -> None:
         self.hardware, self.nr_dpus = hardware, nr_dpus
+        self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)  # or nothing else makes sense
         self.timeline = Timeline(hardware, clock)
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
@@ -77,7 +89,6 @@ class Allocation:
         self.when_released: weakref.finalize[Any, Any] | None = None
         self.observers: list[Observer] = []
         self._timing = options.timing
-        self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
         self.after_fork()
         renew_after_fork(self)
 
@@ -210,7 +221,10 @@ class Allocation:
         backend = self.backend
         for observer in self.observers:
             observer.launching(dpus, binary)
-        return backend.submit(Launch(dpus=dpus, binary=binary))
+        result = backend.submit(Launch(dpus=dpus, binary=binary))
+        for observer in self.observers:
+            observer.launched(dpus, result)
+        return result
 
     def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
         """Runs of neighbouring DPUs with the same program."""
