@@ -21,7 +21,7 @@ from .commands import Launch, LaunchResult, Load, Read, Restore, Write
 from .engine.fault_report import report
 from .engine.faults import Fault
 from .engine.protocol import EngineOptions
-from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError
+from .errors import DpuFaultError, InvalidDpuSetError, NoProgramLoadedError, OutOfMemoryError
 from .forks import renew_after_fork
 from .hardware import Hardware
 from .program import DpuBinary
@@ -58,12 +58,20 @@ Result = TypeVar("Result")
 def in_turn(
     method: Callable[Concatenate[Allocation, Parameters], Result],
 ) -> Callable[Concatenate[Allocation, Parameters], Result]:
-    """A command: those of several threads take turns."""
+    """A command: those of several threads take turns. Raises OutOfMemoryError where Python has no memory for it."""
 
     @functools.wraps(method)
     def locked(allocation: Allocation, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         with allocation.lock:
-            return method(allocation, *args, **kwargs)
+            try:
+                return method(allocation, *args, **kwargs)
+            except MemoryError as error:
+                if isinstance(error, OutOfMemoryError):
+                    raise
+                raise OutOfMemoryError(
+                    f"this computer has no memory for the {method.__name__} of {allocation.nr_dpus} DPUs ({error}). It "
+                    "may have done a part of its work. Use fewer DPUs at once, or free other sets; this one goes on"
+                ) from error
 
     return locked
 
@@ -73,6 +81,7 @@ class Allocation:
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions, clock: Clock) -> None:
         self.hardware, self.nr_dpus = hardware, nr_dpus
+        self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)  # or nothing else makes sense
         self.timeline = Timeline(hardware, clock)
         self.binaries: list[DpuBinary | None] = [None] * nr_dpus
         self.prepared: list[NDArray[np.uint8] | None] = [None] * nr_dpus  # dpu_prepare_xfer's table
@@ -80,7 +89,6 @@ class Allocation:
         self.when_released: weakref.finalize[Any, Any] | None = None
         self.observers: list[Observer] = []
         self._timing = options.timing
-        self._backend: ThreadBackend | None = ThreadBackend(hardware, nr_dpus, options)
         self.after_fork()
         renew_after_fork(self)
 

@@ -28,7 +28,7 @@ from .profile_string import check_profile_string
 from .program import DpuBinary, DpuProgram
 from .timeline import Timeline
 from .timing import TransferMode
-from .transfers import UINT_MAX, DpuSymbol, check_fillable, common_length, cut, integer, python_rows, resolve
+from .transfers import UINT_MAX, DpuSymbol, check_fillable, common_length, cut, integer, python_rows, resolve, zero_rows
 from .variable import DpuVariable
 
 __all__ = ["ALLOCATE_ALL", "DpuSet"]
@@ -334,7 +334,7 @@ class DpuSet:
         symbol = self._symbol_or_none(name)
         if symbol is None:
             raise AttributeError(f"{name!r} is neither an attribute of DpuSet nor a symbol of the loaded program")
-        data = np.zeros((len(self), symbol.nbytes), np.uint8)
+        data = zero_rows(len(self), symbol)
         self.read(symbol, data, symbol.nbytes, 0, "pull")
         return DpuVariable(data)
 

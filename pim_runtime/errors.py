@@ -45,6 +45,8 @@ __all__ = [
     "LogContextMissingError",
     "LogFormatError",
     "NoProgramLoadedError",
+    "OutOfMemoryError",
+    "OutputError",
     "PimError",
     "ProfileError",
     "TooManyTaskletsError",
@@ -126,6 +128,10 @@ class LinkError(PimError):
     """A program does not fit the machine. The message lists what takes the space."""
 
 
+class OutputError(PimError, OSError):
+    """A file cannot be written. What was there before is there still."""
+
+
 class ProfileError(PimError, ValueError):
     """A hardware profile is not valid. The message names file, key, value, rule and mend."""
 
@@ -146,6 +152,12 @@ class ArgumentError(DpuError):
 
 class CheckpointError(DpuError):
     """A saved state cannot be written, read, or given to these DPUs. Neither file nor DPUs have changed."""
+
+
+class OutOfMemoryError(DpuError, MemoryError):
+    """This computer has no memory left for what a command needs beside the DPUs' memories."""
+
+    code = DpuErrorCode.DPU_ERR_SYSTEM
 
 
 class AllocationError(DpuError):

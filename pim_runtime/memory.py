@@ -6,16 +6,21 @@ here knows programs or rules; callers have checked every range.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import AllocationError
+
 __all__ = ["PAGE_BYTES", "Reservation"]
 
 MAP_NORESERVE = 0x4000  # Linux; mmap names it since Python 3.13
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")  # 2: the system promises no more memory than it has
 PAGE_BYTES = mmap.PAGESIZE
 PAGE_MAP = Path("/proc/self/pagemap")  # one uint64 for every page of this process's addresses
 PRESENT_OR_SWAPPED = np.uint64(0b11 << 62)
@@ -23,11 +28,17 @@ CHUNK_PAGES = 1 << 16  # asked for at once; of 2**12 to 2**22 the fastest, as it
 
 
 class Reservation:
-    """Zeroed memory of any size that becomes resident page by page. `array` is a uint8 view of all of it."""
+    """Zeroed memory of any size that becomes resident page by page. `array` is a uint8 view of all of it.
+
+    Raises AllocationError when the system has no addresses for it.
+    """
 
     def __init__(self, nr_bytes: int) -> None:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
-        self._pages = mmap.mmap(-1, nr_bytes, flags=flags)
+        try:
+            self._pages = mmap.mmap(-1, nr_bytes, flags=flags)
+        except (OSError, OverflowError) as error:  # no addresses; more than there are on any computer
+            raise AllocationError(_refusal(nr_bytes, error)) from error
         # Where transparent huge pages are on for everybody, one touched byte would cost 2 MiB.
         self._pages.madvise(mmap.MADV_NOHUGEPAGE)
         self.array: NDArray[np.uint8] = np.frombuffer(self._pages, np.uint8)
@@ -74,3 +85,18 @@ class Reservation:
         """Give the memory back to the system. No view on `array` may be alive."""
         self.array = np.zeros(0, np.uint8)
         self._pages.close()
+
+
+def _refusal(nr_bytes: int, error: OSError | OverflowError) -> str:
+    """Why addresses were refused, as far as the system tells, and what helps."""
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    mend = "Allocate fewer DPUs, or free other sets"
+    if limit != resource.RLIM_INFINITY:
+        reason += f"; this process may have {limit:,} bytes of addresses (ulimit -v)"
+        mend += ", or raise the limit"
+    with contextlib.suppress(OSError):
+        if OVERCOMMIT.read_text().strip() == "2":
+            reason += f"; {OVERCOMMIT} is 2, which lets no process reserve more than it may use"
+            mend += ", or set it to 0"
+    return f"no addresses for {nr_bytes:,} bytes of DPU memory: {reason}. {mend}"

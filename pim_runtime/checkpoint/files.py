@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ..errors import CheckpointError
+from .. import output_file
+from ..errors import CheckpointError, OutputError
 
 __all__ = ["read_whole", "replaced"]
 
@@ -32,33 +31,13 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
     Raises CheckpointError where it cannot be written. A process that is killed leaves `.NAME.….unfinished` behind.
     """
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: is no file. Name a file to write")
     try:
-        target = Path(os.path.realpath(path))
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.unfinished")
-        if target.exists() and not target.is_file():
-            raise CheckpointError(f"{path}: is no file. Name a file to write")
-        try:
-            with unfinished.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        _sync_folder(target.parent)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be written: {_reason(error)}. Nothing has changed there; make room, or name another file"
-        ) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the new name on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with output_file.replaced(path) as file:
+            yield file
+    except (OutputError, ValueError) as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -14,14 +14,18 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from ..errors import CacheWarning
 
 __all__ = ["cache_folder", "exclusive"]
 
+LONGEST_WAIT_S = 300.0  # longer than any kernel compiles
+LOOK_AGAIN_S = 0.05
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -68,11 +72,27 @@ def _require_private(folder: Path) -> None:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of one cache entry, so that processes that start together compile once.
 
-    Goes on without a lock where there can be none: an entry is replaced in one step and is checked when it is read.
+    Goes on without the lock where there can be none, and when its holder does not come to an end: an entry is replaced
+    in one step and is checked when it is read.
     """
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have cleared the cache
             lock = held.enter_context(open(path.with_suffix(".lock"), "w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock)
+            # Closing is not enough: a child that was forked meanwhile has the file open as well.
+            held.callback(fcntl.flock, lock, fcntl.LOCK_UN)
         yield
+
+
+def _wait_for(lock: IO[str]) -> None:
+    """Take a lock, or give up after a time: its holder may have been suspended."""
+    last = time.monotonic() + LONGEST_WAIT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > last:
+                return
+            time.sleep(LOOK_AGAIN_S)

@@ -154,12 +154,15 @@ class Standstill:
 
     def _others(self, state: int, do: str) -> str:
         """Why none of the tasklets that are not in `state` will `do` what is waited for."""
-        elsewhere = [tasklet for tasklet, other in enumerate(self._states) if other > RUNNABLE and other != state]
+        elsewhere: dict[int, list[int]] = defaultdict(list)
+        for tasklet, other in enumerate(self._states):
+            if other > RUNNABLE and other != state:
+                elsewhere[other].append(tasklet)
         parts = []
         if self._finished:
             parts.append(f"{named(self._finished)} {'has' if len(self._finished) == 1 else 'have'} finished")
-        if elsewhere:
-            parts.append(f"{named(elsewhere)} {'waits' if len(elsewhere) == 1 else 'wait'} for something else")
+        for other, tasklets in elsewhere.items():
+            parts.append(f"{named(tasklets)} {'waits' if len(tasklets) == 1 else 'wait'} for {self._what(other)}")
         return " and ".join(parts) or f"no other tasklet is there to {do}"
 
     def _circle(self) -> list[int]:

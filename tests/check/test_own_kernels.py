@@ -44,6 +44,7 @@ CASES = {
         {"strategy": numbers(sync.LOCK, dtype=np.int32), "rounds": numbers(3, dtype=np.int32)},
         1,
     ),
+    "produce and consume": (sync.produce_and_consume, {"items": numbers(3, dtype=np.int32)}, 1),
     "pass a token": (sync.pass_token, {"rounds": numbers(2, dtype=np.int32)}, 1),
     "reduction": (
         memory.reduction,
@@ -67,13 +68,6 @@ def test_kernels_of_the_tests_that_race(session, hardware, strategy):
     inputs = {"strategy": numbers(strategy, dtype=np.int32), "rounds": numbers(3, dtype=np.int32)}
     run(sync.count_together, OPTIONS, hardware, nr_dpus=NR_DPUS, inputs=inputs)
     assert ("race", "counter" if strategy == sync.NO_LOCK else "refusals") in found(session)
-
-
-def test_consumers_that_run_at_the_same_time(session, hardware):
-    """The ring is full of items: two consumers may add to the sum and move the head at once."""
-    inputs = {"items": numbers(3, dtype=np.int32)}
-    run(sync.produce_and_consume, OPTIONS, hardware, nr_dpus=NR_DPUS, inputs=inputs)
-    assert set(found(session)) == {("race", "sum_of_squares"), ("race", "head")}
 
 
 def test_a_kernel_that_remembers(session, hardware):

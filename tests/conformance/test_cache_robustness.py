@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import shutil
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from numba import types
 
 from pim_runtime import CacheWarning
-from pim_runtime.compiler import cache_entry
+from pim_runtime.compiler import cache, cache_entry
 from pim_runtime.compiler.cache import cache_folder
 from pim_runtime.compiler.cache_entry import _read, _write, compile_cached
 
@@ -150,6 +151,27 @@ def test_what_a_killed_process_leaves_is_in_nobodys_way(entry):
         process.send_signal(signal.SIGKILL)
         assert [run(), run()] == ["compiled", "hit"]
     assert not entry.with_suffix(".tmp").exists()
+
+
+def test_a_process_that_was_suspended_stops_nobody(monkeypatch, entry):
+    monkeypatch.setattr(cache, "LONGEST_WAIT_S", 0.0)
+    with entry.with_suffix(".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run() == "hit"
+
+
+def test_a_forked_child_does_not_keep_the_lock(entry):
+    with cache.exclusive(entry):
+        child = os.fork()
+        if not child:
+            signal.pause()
+            os._exit(0)
+    try:
+        with entry.with_suffix(".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 # --- which folder ----------------------------------------------------------------------------------------------------

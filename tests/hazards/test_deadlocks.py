@@ -40,7 +40,7 @@ DEADLOCKS = {
         Wait.WAIT_ALONE, 1, 3, 2, "handshake_wait_for(t, n)",
         ["tasklet 2 waits for tasklet 1 to notify", "tasklet 1 has finished. Pair every handshake_notify",
          "tasklet 3 waits for a tasklet that waits for its notification",
-         "tasklets 0-1 have finished and tasklet 2 waits for something else"]),
+         "tasklets 0-1 have finished and tasklet 2 waits for tasklet 1 to notify"]),
     "notify without a listener": (
         Wait.NOTIFY_ALONE, 9, 3, 1, "# who listens?",
         ["tasklet 1 waits for a tasklet that waits for its notification", "tasklets 0, 2-3 have finished. Pair"]),

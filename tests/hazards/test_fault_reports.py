@@ -118,6 +118,16 @@ def test_deadlocks_are_alike_when_the_same_is_missing_at_the_same_place():
     ]
 
 
+# The source line and what the engine adds have the rest.
+SAYS_IT_ALL = {HALT, FaultCode.DEADLOCK, FaultCode.INTERNAL, FaultCode.INTERRUPTED}
+
+
+@pytest.mark.parametrize("code", FaultCode)
+def test_every_fault_has_a_sentence_and_a_mend(code):
+    assert explain(code, (1, 2, 3, 4))
+    assert (re.search(r"[.:] [A-Z]", explain(code, (1, 2, 3, 4))) is not None) == (code not in SAYS_IT_ALL)
+
+
 HEAD = re.compile(
     r"ranks? (.*), DPUs? (.*?)(?: \(\d+\.\d+\.\d+\))?, tasklets? (.*), phases? (.*), at nowhere.py:(\d+):"
 )
