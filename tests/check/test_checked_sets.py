@@ -26,7 +26,7 @@ from pim_runtime.device import (
     sem_give,
     sem_take,
 )
-from pim_runtime.errors import InvalidDpuSetError
+from pim_runtime.errors import ArgumentError, InvalidDpuSetError
 
 pytestmark = pytest.mark.quick
 
@@ -284,3 +284,10 @@ def test_a_session_checks_the_sets_of_its_thread(hardware):
 def test_options_that_cannot_be(options, says):
     with pytest.raises(ValueError, match=says):
         Check(**options)
+
+
+def test_check_takes_options_and_nothing_else(hardware):
+    machine = Machine(hardware)
+    with pytest.raises(ArgumentError, match=r"check is True: give the options of the checker, check=Check\(\)"):
+        DpuSet(1, machine=machine, options=INTERPRETED, check=True)
+    assert machine.free_ranks == hardware.geometry.ranks
