@@ -27,6 +27,7 @@ bench: $(INSTALLED)
 	$(VENV)/bin/python -m benchmarks.whole_machine
 	$(VENV)/bin/python -m benchmarks.attention_bandwidth
 	$(VENV)/bin/python -m benchmarks.counting_cost
+	$(VENV)/bin/python -m benchmarks.check_cost
 	$(VENV)/bin/python -m benchmarks.checkpoint_speed
 
 clean:

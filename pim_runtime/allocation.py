@@ -44,6 +44,9 @@ class Observer(Protocol):
     def launching(self, dpus: range, binary: DpuBinary) -> None:
         """A launch is about to run `binary` on `dpus`."""
 
+    def launched(self, dpus: range, result: LaunchResult) -> None:
+        """It has run to its end."""
+
     def restored(self, command: Restore) -> None:
         """A memory was made what a checkpoint says."""
 
@@ -218,7 +221,10 @@ class Allocation:
         backend = self.backend
         for observer in self.observers:
             observer.launching(dpus, binary)
-        return backend.submit(Launch(dpus=dpus, binary=binary))
+        result = backend.submit(Launch(dpus=dpus, binary=binary))
+        for observer in self.observers:
+            observer.launched(dpus, result)
+        return result
 
     def _groups(self, dpus: range) -> list[tuple[range, DpuBinary]]:
         """Runs of neighbouring DPUs with the same program."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
+import linecache
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import cffi
 import numpy as np
@@ -23,6 +24,7 @@ from .kernels import RandomKernel
 
 __all__ = ["NR_DPUS", "Divergence", "Laboratory", "Remains"]
 
+EngineName = Literal["compiled", "interpreted"]
 NR_DPUS = 6  # inputs per kernel
 NUMBERS = (0, 1, -1, 2, 3, 7, 31, 63, 64, 127, -128, 255, 32767, -32768, 1 << 31, -(1 << 31), (1 << 63) - 1, -(1 << 63))
 LAUNCH = "void launch(uint8_t *wram, uint8_t *mram, int64_t heap, int64_t tasklets, int64_t *fault_at);"
@@ -48,25 +50,21 @@ class Remains:
 
 
 class Laboratory:
-    """Runs random kernels and compares. `folder` takes their sources, in both languages."""
+    """Runs random kernels and compares. `folder` takes their translations to C."""
 
     def __init__(self, folder: Path, hardware: Hardware) -> None:
         self.folder, self.hardware = folder, hardware
-        self._numbers = count()
 
-    def check(self, kernel: RandomKernel, seed: int) -> int:
-        """Compare every engine with C, on inputs drawn from `seed`. Gives the number of DPUs in fault.
+    def check(self, kernel: RandomKernel, seed: int, engines: Sequence[EngineName] = ("interpreted", "compiled")) -> int:
+        """Compare engines with C, and with each other, on inputs drawn from `seed`. Gives the number of DPUs in fault.
 
         Raises Divergence with the kernel's text.
         """
-        number = next(self._numbers)
-        path = self.folder / f"random_kernel_{os.getpid()}_{number}.py"
-        path.write_text(kernel.python)
-        binary = _imported(path).build(self.hardware)
+        binary = _program(kernel.python).build(self.hardware)
         inputs = inputs_of(binary, seed)
-        expected = self._in_c(kernel, binary, inputs, path.with_suffix(".c"))
+        expected = self._in_c(kernel, binary, inputs)
         counted: dict[str, Remains] = {}
-        for name, options in _engines(kernel, seed):
+        for name, options in _choices(kernel, seed, engines):
             remains = self._on(options, binary, inputs)
             self._compare(name, remains, expected, kernel)
             if remains.counters is not None:
@@ -94,13 +92,12 @@ class Laboratory:
             counters = None if work is None else [part.rows.tolist() for part in work.counters]
         return Remains(symbols, faults, counters)
 
-    def _in_c(
-        self, kernel: RandomKernel, binary: DpuBinary, inputs: Mapping[str, NDArray[np.uint8]], path: Path
-    ) -> Remains:
+    def _in_c(self, kernel: RandomKernel, binary: DpuBinary, inputs: Mapping[str, NDArray[np.uint8]]) -> Remains:
         places = "".join(
             f"enum {{ ADDRESS_{name} = {binary.symbols[name].address}, LENGTH_{name} = {binary.symbols[name].size} }};\n"
             for name in inputs
         )
+        path = self.folder / f"{_name(kernel.python)}.c"
         path.write_text(f"{PRELUDE.read_text()}{places}{kernel.c}\n")
         library = shared_library(path, LAUNCH)
         dpu = self.hardware.dpu
@@ -136,9 +133,9 @@ class Laboratory:
                 raise Divergence(f"{name}: {text}\n{_numbered(kernel.python)}")
 
 
-def _engines(kernel: RandomKernel, seed: int) -> Iterator[tuple[str, EngineOptions]]:
-    """Every engine with its name; the tasklet order is free where no fault can end a DPU early."""
-    for engine in ("interpreted", "compiled"):
+def _choices(kernel: RandomKernel, seed: int, engines: Sequence[EngineName]) -> Iterator[tuple[str, EngineOptions]]:
+    """Every way to run with its name; the tasklet order is free where no fault can end a DPU early."""
+    for engine in engines:
         for timing in ("off", "exact"):
             yield f"{engine}, timing={timing}", EngineOptions(engine=engine, timing=timing)
     if not kernel.may_fault:
@@ -178,13 +175,18 @@ def shared_library(source: Path, declarations: str) -> SharedLibrary:
     return SharedLibrary(ffi, ffi.dlopen(str(target)))
 
 
-def _imported(path: Path) -> DpuProgram:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.program
+def _name(text: str) -> str:
+    """Equal kernels have equal names, so that a compiled one is found again."""
+    return f"random_kernel_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _program(text: str) -> DpuProgram:
+    """The program of a module that is in no file."""
+    filename = f"<{_name(text)}>"
+    linecache.cache[filename] = len(text), None, text.splitlines(keepends=True), filename
+    names: dict[str, DpuProgram] = {}
+    exec(compile(text, filename, "exec"), names)
+    return names["program"]
 
 
 def _memory(binary: DpuBinary, name: str) -> str:

@@ -40,7 +40,7 @@ class ThreadBackend:
             self._workers.settle()
         shard = self._shard
         if isinstance(command, Load):
-            shard.load(command)
+            self._load(command)
         elif isinstance(command, Launch):
             return self._launch(command)
         elif isinstance(command, Capture):
@@ -57,6 +57,12 @@ class ThreadBackend:
         if self._workers is not None:
             self._workers.close()
         self._shard.close()
+
+    def _load(self, command: Load) -> None:
+        if self._workers is None:
+            self._shard.load(command)
+        else:  # Ctrl-C must not break off an import or a compilation: later ones would fail in strange ways
+            self._workers.each(lambda _: self._shard.load(command), [command.dpus], interrupt=lambda: None)
 
     def _launch(self, command: Launch) -> LaunchResult:
         shard, binary = self._shard, command.binary

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..commands import Command, Memory, Read, Restore, Write
-from ..device.faults import FaultCode
+from ..commands import Command, LaunchResult, Memory, Read, Restore, Write
+from ..engine.faults import Fault
 from ..hardware import Hardware
 from ..program import DpuBinary
 from .finding import Findings
@@ -38,9 +38,16 @@ class Checker:
         self.options, self.findings = options, Findings()
         self.nr_launches = self.nr_checked = 0
         self._hardware, self._submit = hardware, submit
+        self._faults: dict[int, Fault | None] = {}  # of the last runs on the side
         self._watched: dict[int, WatchedDpu] = {}
         self._untouched = np.ones(nr_dpus, np.bool_)
         self._stacks: dict[str, StackUse] = {}
+        self._symbols: set[str] = set()
+
+    @property
+    def unknown_keeps(self) -> tuple[str, ...]:
+        """Names in the option `keeps` that no loaded program has."""
+        return tuple(name for name in self.options.keeps if name not in self._symbols)
 
     @property
     def stacks(self) -> tuple[StackUse, ...]:
@@ -55,6 +62,7 @@ class Checker:
                 self._watched[dpu] = WatchedDpu(dpu, self._hardware)
         self._untouched[dpus.start : dpus.stop] = False
         names = AddressNames(binary, self._hardware.dpu.wram_bytes)
+        self._symbols |= names.symbols
         for dpu in self._watched_of(dpus):
             self._watched[dpu].load(binary, names)
 
@@ -99,9 +107,14 @@ class Checker:
             run = check.run()
             watched.shadow = run.shadow
             self._note_stacks(binary, run.stack)
-            if run.fault is None or run.fault.code is not FaultCode.RUNAWAY:
-                self.nr_checked += 1
+            self._faults[dpu] = run.fault
         self.findings.announce(host_place()[1])
+
+    def launched(self, dpus: range, result: LaunchResult) -> None:
+        """A launch has run; what only the run on the side ended in fault, since it was too long, is not checked."""
+        faulty = {fault.dpu for fault in result.faults}
+        for dpu in self._watched_of(dpus):
+            self.nr_checked += self._faults[dpu] is None or dpu in faulty
 
     def _watched_of(self, dpus: range) -> list[int]:
         return [dpu for dpu in self._watched if dpu in dpus]

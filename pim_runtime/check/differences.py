@@ -51,7 +51,8 @@ def _results(binary: DpuBinary, first: SideRun, second: SideRun) -> Iterator[tup
             yield "wram", symbol.address, symbol.nbytes
     for page in sorted({*first.shadow.mram.pages, *second.shadow.mram.pages}):
         if any((run.shadow.mram.page_states(page) == THIS).any() for run in (first, second)):
-            yield "mram", page * PAGE_BYTES, PAGE_BYTES
+            start = page * PAGE_BYTES
+            yield "mram", start, min(PAGE_BYTES, len(first.bytes_of("mram")) - start)
 
 
 def _defined(run: SideRun, memory: Memory, address: int, nr_bytes: int) -> np.ndarray:

@@ -73,7 +73,8 @@ class LaunchCheck:
             self._say("order", "", (fault.tasklet,), places, f"{text}. {mend}")
         elif difference is not None:
             text = f"{difference} after the cyclic order of tasklets and after {order}"
-            self._say("order", difference.name.symbol, (), difference.places, f"{text}{self._known_race()}. {mend}")
+            text += self._known_race(difference.name.symbol)
+            self._say("order", difference.name.symbol, (), difference.places, f"{text}. {mend}")
 
     def _compare_poisons(self, cyclic: SideRun) -> None:
         with self._side_run(CYCLIC, OTHER_POISON) as other:
@@ -86,9 +87,11 @@ class LaunchCheck:
             text = f"{difference} when undefined memory holds {POISON:#x} and {OTHER_POISON:#x}: the uninitialised"
             self._say("uninitialised", difference.name.symbol, (), (), f"{text} values that are used reach the results")
 
-    def _known_race(self) -> str:
-        race = next((finding for finding in self._found if finding.kind == "race"), None)
-        return f", which the race on {race.symbol!r} explains (see there)" if race is not None else ""
+    def _known_race(self, symbol: str) -> str:
+        races = [finding.symbol for finding in self._found if finding.kind == "race"]
+        if not races:
+            return ""
+        return f", which the race on {(symbol if symbol in races else races[0])!r} explains (see there)"
 
     def _say(
         self, kind: Kind, symbol: str, tasklets: tuple[int, ...], places: tuple[SourcePlace, ...], text: str

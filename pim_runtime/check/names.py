@@ -23,7 +23,7 @@ class AddressName(NamedTuple):
 
 
 class AddressNames:
-    """The address map of a linked program; `wram_bytes` is the size of the WRAM."""
+    """The address map of a linked program. wram_bytes: the size of the WRAM. symbols: the names of all variables."""
 
     def __init__(self, binary: DpuBinary, wram_bytes: int) -> None:
         table = binary.symbols[HEAP_NAME].table
@@ -32,6 +32,7 @@ class AddressNames:
             "mram": sorted(table.in_section("log", "mram_noinit", "mram"), key=lambda symbol: symbol.address),
         }
         self._addresses = {memory: [symbol.address for symbol in found] for memory, found in self._symbols.items()}
+        self.symbols = frozenset(table.symbols)
         self._heaps = {"wram": wram_bytes - binary.wram_heap_bytes, "mram": table.end_of_mram_variables()}
 
     @property

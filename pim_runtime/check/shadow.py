@@ -5,8 +5,6 @@ Sparse: a page that nobody has touched is undefined and costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,8 +33,8 @@ class Shadow:
         return other
 
     @property
-    def pages(self) -> Iterable[int]:
-        """Numbers of the pages with states, ascending."""
+    def pages(self) -> list[int]:
+        """Numbers of the pages with states of their own, ascending."""
         return sorted(self._pages)
 
     def states(self, address: int, nr_bytes: int) -> bytes:
@@ -44,18 +42,19 @@ class Shadow:
         page, first = divmod(address, PAGE_BYTES)
         if first + nr_bytes <= PAGE_BYTES:
             return bytes(self._pages.get(page, self._elsewhere)[first : first + nr_bytes])
-        head = PAGE_BYTES - first
-        return self.states(address, head) + self.states(address + head, nr_bytes - head)
+        pages = range(page, (address + nr_bytes - 1) // PAGE_BYTES + 1)
+        return b"".join(self._pages.get(page, self._elsewhere) for page in pages)[first : first + nr_bytes]
 
     def set(self, address: int, states: bytes) -> None:
         """Change the states of some bytes."""
-        while states:
-            page, first = divmod(address, PAGE_BYTES)
-            part, states = states[: PAGE_BYTES - first], states[PAGE_BYTES - first :]
+        done = 0
+        while done < len(states):
+            page, first = divmod(address + done, PAGE_BYTES)
+            part = states[done : done + PAGE_BYTES - first]
             if page not in self._pages:
                 self._pages[page] = bytearray(self._elsewhere)
             self._pages[page][first : first + len(part)] = part
-            address += len(part)
+            done += len(part)
 
     def fill(self, address: int, nr_bytes: int, state: int) -> None:
         """Give some bytes the same state."""

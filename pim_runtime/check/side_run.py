@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -86,9 +87,9 @@ class SideRun:
     def fill(self, read: Callable[[Memory, int, NDArray[np.uint8]], None]) -> None:
         """Copy what has ever been written: `read(memory, address, target)` gives the DPU's real bytes."""
         for memory, reservation in self._memories.items():
-            for page in self.shadow.of(memory).pages:
-                first = page * PAGE_BYTES
-                read(memory, first, reservation.array[first : first + PAGE_BYTES])
+            for pages in _runs(self.shadow.of(memory).pages):
+                first, end = pages.start * PAGE_BYTES, pages.stop * PAGE_BYTES
+                read(memory, first, reservation.array[first:end])
 
     def run(self, order: Order, *, poison: int, options: Check, report: Callable[[Finding], None]) -> None:
         """Run the program to its end or fault; undefined memory holds `poison` in every byte."""
@@ -139,3 +140,10 @@ class SideRun:
             phases=self._phases.ctypes.data,
             measured=self._measured.ctypes.data,
         )
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[range]:
+    """Consecutive numbers together."""
+    breaks = [index for index in range(1, len(numbers)) if numbers[index] != numbers[index - 1] + 1]
+    for start, stop in pairwise([0, *breaks, len(numbers)] if numbers else []):
+        yield range(numbers[start], numbers[stop - 1] + 1)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..commands import Memory
 from ..device.faults import FaultCode
+from ..device.run_record import NR_MUTEX_BITS
 from ..engine.faults import Fault
 from ..errors import CheckpointError, InvalidDpuSetError
 from .container import Container, write_container
@@ -125,6 +126,12 @@ class DpuContext:
     def wram(self) -> bytes:
         """The whole WRAM of the DPU."""
         return self._memory("wram")
+
+    def atomic_bits(self) -> list[bool]:
+        """Which mutex bits were taken when the DPU stopped in fault; between launches none is."""
+        self._need_part("internal")
+        taken = {bit for bit, _ in self.fault.holders} if self.fault is not None else set()
+        return [bit in taken for bit in range(NR_MUTEX_BITS)]
 
     def bkp_fault(self) -> tuple[int, int] | None:
         """(tasklet, number) of a fault that the DPU's runtime raised: heap, division, assert, halt (upmem-sdk 3.8)."""

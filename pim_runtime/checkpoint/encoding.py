@@ -11,7 +11,8 @@ import numpy as np
 from ..blocks import BLOCK_BYTES, Blocks, blocks_per_dpu
 from ..commands import Memory
 from ..device.faults import FaultCode
-from ..device.run_record import MAX_TASKLETS
+from ..device.run_record import MAX_TASKLETS, NR_MUTEX_BITS
+from ..engine.deadlocks import Wait
 from ..engine.faults import Fault
 from ..errors import CheckpointError
 from .arrays import ArrayReader, ArrayWriter
@@ -115,6 +116,18 @@ def _fault_as_json(fault: Fault) -> dict[str, object]:
         "filename": fault.filename,
         "line": fault.line,
         "text": fault.text,
+        "waits": [
+            {
+                "tasklets": wait.tasklets,
+                "what": wait.what,
+                "filename": wait.filename,
+                "line": wait.line,
+                "why": wait.why,
+            }
+            for wait in fault.waits
+        ],
+        "mutexes": [bit for bit, _ in fault.holders],
+        "holders": [tasklet for _, tasklet in fault.holders],
     }
 
 
@@ -128,6 +141,23 @@ def _fault_from_json(fields: Fields, nr_dpus: int) -> Fault:
         filename=fields.text("filename"),
         line=fields.integer("line"),
         text=fields.text("text"),
+        waits=tuple(
+            Wait(
+                tasklets=wait.integers("tasklets", at_most=MAX_TASKLETS - 1),
+                what=wait.text("what"),
+                filename=wait.text("filename"),
+                line=wait.integer("line"),
+                why=wait.text("why"),
+            )
+            for wait in fields.each("waits")
+        ),
+        holders=tuple(
+            zip(
+                fields.integers("mutexes", at_most=NR_MUTEX_BITS - 1),
+                fields.integers("holders", at_most=MAX_TASKLETS - 1),
+                strict=True,
+            )
+        ),
     )
 
 

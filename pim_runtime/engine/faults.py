@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device.faults import FaultCode, explain
-from ..device.run_record import FAULT_CODE, FAULT_SITE, FAULT_VALUES, NR_FAULT_VALUES, PHASE, SITES, TASKLET
+from ..device.run_record import (
+    FAULT_CODE,
+    FAULT_SITE,
+    FAULT_VALUES,
+    MUTEX_OWNERS,
+    NR_FAULT_VALUES,
+    PHASE,
+    SITES,
+    TASKLET,
+)
 from ..device.scheduler import OPERAND
 from ..language.closure import Closure
 from .deadlocks import Standstill, Wait
@@ -23,7 +32,8 @@ class Fault:
     """Why one DPU stopped. `dpu` counts inside the allocation, `phase` the barriers opened before.
 
     `filename` and `line` are the place in the kernel, `code` and `values` the reason, `text` the reason in words.
-    In a deadlock `waits` says who waits for what, and `tasklet` is the first of them.
+    In a deadlock `waits` says who waits for what, and `tasklet` is the first of them. `holders` are the tasklets that
+    held a mutex bit, by bit.
     """
 
     dpu: int
@@ -35,6 +45,7 @@ class Fault:
     line: int
     text: str
     waits: tuple[Wait, ...] = ()
+    holders: tuple[tuple[int, int], ...] = ()
 
 
 def read_fault(
@@ -63,6 +74,7 @@ def read_fault(
         line=site & OPERAND,
         text=text,
         waits=waits,
+        holders=tuple((int(bit), int(record[MUTEX_OWNERS + bit]) - 1) for bit in np.flatnonzero(record[MUTEX_OWNERS:])),
     )
 
 

@@ -12,7 +12,20 @@ import pytest
 from pim_runtime import Check, CheckWarning, DpuFaultError, DpuProgram, DpuSet, EngineOptions, Machine
 from pim_runtime.api import DpuLaunchPolicy, dpu_alloc, dpu_alloc_ranks, dpu_free, dpu_launch, dpu_load
 from pim_runtime.check import Checker, CheckSession, current_session
-from pim_runtime.device import assert_that, int64, me, mem_alloc, mem_reset, mram_read, printf, sem_give, sem_take
+from pim_runtime.device import (
+    assert_that,
+    int64,
+    me,
+    mem_alloc,
+    mem_reset,
+    mram_read,
+    mram_write,
+    mutex_lock,
+    mutex_unlock,
+    printf,
+    sem_give,
+    sem_take,
+)
 from pim_runtime.errors import InvalidDpuSetError
 
 pytestmark = pytest.mark.quick
@@ -182,6 +195,33 @@ def test_ctrl_c_while_a_launch_is_checked(hardware, monkeypatch):
         assert dpus.number.int64() == 0
         dpus.exec()
         assert dpus.number.int64() == 5
+
+
+wide = DpuProgram("wide", nr_tasklets=2)
+words = wide.mram_noinit("words", int64, 450)
+buffer = wide.wram("buffer", int64, 2)
+wide_lock = wide.mutex("wide_lock")
+
+
+@wide.kernel
+def write_at_the_end(t):
+    yield mutex_lock(t, wide_lock)
+    block = buffer.array(t)
+    block[0] += 1
+    block[1] = me(t)
+    mram_write(t, block, words.address + 3600 - 16, 16)
+    mutex_unlock(t, wide_lock)
+
+
+@pytest.mark.filterwarnings("ignore::pim_runtime.CheckWarning")
+def test_an_mram_that_ends_inside_a_page(hardware):
+    with make(hardware.with_values({"dpu.mram_bytes": 3600}), 1, Check()) as dpus:
+        dpus.load(wide)
+        dpus.copy("words", np.zeros((1, 450), np.int64))
+        dpus.exec()
+        (finding,) = dpus.findings
+        assert (finding.kind, finding.symbol) == ("order", "words")
+        assert "words[449] (MRAM 0xe08), written at" in finding.text
 
 
 def test_a_set_that_was_freed(hardware):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from kernels_for_tests import control, memory, output
 from kernels_for_tests import synchronisation as sync
-from kernels_for_tests.attention import VARIANTS, decode, make_case
+from kernels_for_tests.attention import VARIANTS, ZSCORE, decode, make_case
 from kernels_for_tests.running import run
 
 from dpu_kernels.calibration import RESULT_ELEMS, Argument, reduction_program, scan_program, vector_add_program
+from host.attention.partition import Partition
 from pim_runtime import Check, DpuSet, EngineOptions, Machine
 from pim_runtime.check import CheckSession
 from pim_runtime.device import int16, uint16, uint32, uint64
@@ -43,6 +44,7 @@ CASES = {
         {"strategy": numbers(sync.LOCK, dtype=np.int32), "rounds": numbers(3, dtype=np.int32)},
         1,
     ),
+    "produce and consume": (sync.produce_and_consume, {"items": numbers(3, dtype=np.int32)}, 1),
     "pass a token": (sync.pass_token, {"rounds": numbers(2, dtype=np.int32)}, 1),
     "reduction": (
         memory.reduction,
@@ -66,13 +68,6 @@ def test_kernels_of_the_tests_that_race(session, hardware, strategy):
     inputs = {"strategy": numbers(strategy, dtype=np.int32), "rounds": numbers(3, dtype=np.int32)}
     run(sync.count_together, OPTIONS, hardware, nr_dpus=NR_DPUS, inputs=inputs)
     assert ("race", "counter" if strategy == sync.NO_LOCK else "refusals") in found(session)
-
-
-def test_consumers_that_run_at_the_same_time(session, hardware):
-    """The ring is full of items: two consumers may add to the sum and move the head at once."""
-    inputs = {"items": numbers(3, dtype=np.int32)}
-    run(sync.produce_and_consume, OPTIONS, hardware, nr_dpus=NR_DPUS, inputs=inputs)
-    assert set(found(session)) == {("race", "sum_of_squares"), ("race", "head")}
 
 
 def test_a_kernel_that_remembers(session, hardware):
@@ -107,3 +102,13 @@ def test_kernels_of_the_calibration(session, hardware, program, kind):
 def test_attention(session, hardware, variant):
     decode(make_case(variant, tokens=9, dim=12, seed=1), hardware, nr_tasklets=5, options=OPTIONS)
     assert found(session) == []
+
+
+@pytest.mark.parametrize("keeps", [(), ("arguments", HEAP_NAME)])
+def test_attention_in_two_launches_keeps_its_scores_on_purpose(hardware, keeps):
+    """The statistics of the parts of a context meet on the host, then the second launch goes on where the first was."""
+    case = make_case(ZSCORE[1], tokens=20, dim=12, seed=1)
+    with CheckSession(Check(dpus=2, orders=1, keeps=keeps)).active() as session:
+        decode(case, hardware, partition=Partition(parts=2), nr_tasklets=5, options=OPTIONS)
+    kept = {(finding.kind, finding.symbol) for checker in session.checkers for finding in checker.findings}
+    assert kept == (set() if keeps else {("leftover", "arguments"), ("leftover", HEAP_NAME)})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from walker import walker
 
-from pim_runtime import CheckpointError, DpuContext, DpuError, DpuProgram, DpuSet, Machine, load_profile
+from pim_runtime import Check, CheckpointError, DpuContext, DpuError, DpuProgram, DpuSet, Machine, load_profile
 from pim_runtime.api import (
     DpuCheckpointFlags,
     dpu_checkpoint_deserialize,
@@ -16,7 +16,7 @@ from pim_runtime.api import (
     dpu_checkpoint_save,
     dpu_checkpoint_serialize,
 )
-from pim_runtime.device import dpu_function, halt, int32, int64, me, mram_read
+from pim_runtime.device import dpu_function, halt, int32, int64, me, mram_read, mutex_lock
 from pim_runtime.errors import ArgumentError, DpuFaultError, InvalidDpuSetError
 
 pytestmark = pytest.mark.quick
@@ -97,6 +97,38 @@ def test_faults_are_told_as_the_sdk_does(allocate):
     assert [dpu.fault for dpu in dpus.checkpoint()] == [None] * 5
     dpus.restore(context)
     assert dpus.checkpoint()[1].bkp_fault() == (1, 4)
+
+
+def test_deadlocks_are_told_with_who_waits_for_what(allocate):
+    program = DpuProgram("stuck", nr_tasklets=3)
+    first = program.mutex("first")
+
+    @program.kernel
+    def cross(t):
+        if me(t) < 2:
+            yield mutex_lock(t, first)
+
+    dpus = allocate(1, binary=program)
+    with pytest.raises(DpuFaultError, match="deadlock"):
+        dpus.exec()
+    before = dpus.checkpoint()
+    after = DpuContext.from_buffer(before.serialize())
+    assert after.fault == before.fault
+    assert after.fault.waits[0].what == "mutex 'first'"
+    assert [bit for bit, taken in enumerate(after.atomic_bits()) if taken] == [first.bit]
+    assert after.bkp_fault() is after.dma_fault() is after.mem_fault() is None
+
+
+def test_the_checker_takes_what_was_restored_as_written(engine_options):
+    def allocate():
+        machine = Machine(load_profile("upmem-v1a"))
+        return DpuSet(1, machine=machine, options=engine_options, binary=walker, check=Check(dpus=1, orders=0))
+
+    with allocate() as dpus, allocate() as other:
+        dpus.copy("history", np.arange(48, dtype=np.int64).reshape(1, 48))
+        other.restore(dpus.checkpoint())
+        other.exec()
+        assert not other.findings
 
 
 def test_memories_of_one_dpu(allocate):

@@ -137,6 +137,8 @@ def test_keeps(check):
     keeping = 'kept = adding.wram("kept", int64)\n' + keeping.replace("    kept", "    if me(t) == 0:\n        kept")
     assert check(keeping)[0] == 1
     assert check(keeping, options=["--keeps", "kept"])[0] == 0
+    code, report, _, _ = check(keeping, options=["--keeps", "kept", "--keeps", "kpt"])
+    assert (code, checks_of(report)["--keeps names variables"]) == (1, False)
 
 
 def test_mistakes_of_the_user(capsys, tmp_path):

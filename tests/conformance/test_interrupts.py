@@ -18,7 +18,9 @@ from pim_runtime import DpuSet, EngineOptions, Machine
 from pim_runtime.api import DPU_MRAM_HEAP_POINTER_NAME
 from pim_runtime.backends.workers import Workers
 from pim_runtime.commands import Load
+from pim_runtime.engine.compiled import CompiledEngine
 from pim_runtime.engine.shard import Shard
+from pim_runtime.errors import NoProgramLoadedError
 
 SCRIPT = Path(__file__).parent / "interrupted.py"
 HANG_S = 120  # that a script which hangs is given; one that works takes a few seconds
@@ -103,6 +105,28 @@ def test_ctrl_c_in_a_parallel_transfer_waits_for_its_parts(hardware, monkeypatch
         dpu_set.copy(back, DPU_MRAM_HEAP_POINTER_NAME)
     assert nr_done == len(done) > 0, "a part went on after the interrupt was raised"
     np.testing.assert_array_equal(back, rows)
+
+
+def test_ctrl_c_does_not_break_off_a_compilation(hardware, monkeypatch):
+    prepare, prepared = CompiledEngine.prepare, []
+
+    def interrupted_prepare(engine, closure):
+        press_ctrl_c()
+        prepare(engine, closure)
+        prepared.append(closure)
+
+    with DpuSet(1, machine=Machine(hardware)) as dpu_set:
+        with monkeypatch.context() as patch:
+            patch.setattr(CompiledEngine, "prepare", interrupted_prepare)
+            with pytest.raises(KeyboardInterrupt):
+                dpu_set.load(endless.program)
+        assert len(prepared) == 1
+        assert len(dpu_set.timeline) == 0
+        with pytest.raises(NoProgramLoadedError):
+            dpu_set.exec()
+        dpu_set.load(endless.program)
+        dpu_set.exec()
+        assert dpu_set.begun.int64() == 2
 
 
 @pytest.mark.parametrize("engine", ["compiled", "interpreted"])
