@@ -10,6 +10,7 @@ from __future__ import annotations
 from .check import Check, CheckWarning
 from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
+from .engine.breakpoints import Breakpoint
 from .engine.protocol import EngineOptions
 from .errors import CacheWarning, CheckpointError, DpuError, DpuFaultError, KernelError, LinkError, PimError
 from .hardware import load_profile
@@ -19,6 +20,7 @@ from .transfers import DpuSymbol
 
 __all__ = [
     "ALLOCATE_ALL",
+    "Breakpoint",
     "CacheWarning",
     "Check",
     "CheckWarning",

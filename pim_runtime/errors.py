@@ -5,6 +5,7 @@
         AllocationError ...       one leaf per code in use (the table at the end of this module)
         DpuFaultError             a launch in which DPUs faulted; `faults` says which, where and why
       KernelError                 a kernel that breaks the kernel language; shows the source line
+      DebuggerQuitError           the user quit the debugger in a kernel
       LinkError                   a program whose symbols do not fit the machine
       ProfileError                a hardware profile that is not valid
 
@@ -26,6 +27,7 @@ __all__ = [
     "ArgumentError",
     "CacheWarning",
     "CheckpointError",
+    "DebuggerQuitError",
     "DifferentDpuProgramsError",
     "DpuError",
     "DpuErrorCode",
@@ -122,6 +124,10 @@ class PimError(Exception):
 
 class KernelError(PimError):
     """A kernel breaks a rule of the kernel language. The message shows file, line, source text and a caret."""
+
+
+class DebuggerQuitError(PimError):
+    """The user quit the debugger in a kernel, so the launch was stopped. The DPUs can go on to be used."""
 
 
 class LinkError(PimError):

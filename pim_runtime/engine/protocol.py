@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..device.guards import UNLIMITED_ITERATIONS
 from ..device.tasklet import Checks
 from ..language.closure import Closure
+from .breakpoints import Breakpoint
 from .faults import Fault
 
 __all__ = ["Addresses", "Engine", "EngineOptions"]
@@ -36,6 +37,7 @@ class EngineOptions:
         Default: "sample:8".
     max_iterations: loop iterations that one tasklet may run in a launch, None for any number; one that runs more is
         stopped in fault. Short loops over a fixed range do not count. Default: 2**30.
+    breakpoints: where kernels stop in the debugger; needs the interpreted engine. Default: nowhere.
     checks: "off" compiles kernels without the rules of the machine and without max_iterations, to measure what they
         cost. Dangerous: a kernel that breaks a rule may crash this process, or change any of its memory, and an endless
         loop cannot be stopped. Needs the compiled engine. Default: "on".
@@ -47,6 +49,7 @@ class EngineOptions:
     threads: int | None = None
     timing: str = "sample:8"
     max_iterations: int | None = 1 << 30
+    breakpoints: tuple[Breakpoint, ...] = ()
     checks: Checks = "on"
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class EngineOptions:
             raise ValueError(f"tasklet_order {self.tasklet_order!r}: choose 'cyclic' or 'random'")
         if self.tasklet_order == "random" and self.engine == "compiled":
             raise ValueError("tasklet_order 'random' needs engine='interpreted': compiled tasklets run in turn")
+        if self.breakpoints and self.engine == "compiled":
+            raise ValueError("breakpoints need engine='interpreted': compiled kernels cannot be stopped")
         if self.timing not in ("off", "static", "exact") and not SAMPLE.fullmatch(self.timing):
             raise ValueError(f"timing {self.timing!r}: choose 'exact', 'sample:N' with N at least 1, 'static' or 'off'")
         if self.threads is not None and self.threads < 1:
