@@ -4,7 +4,7 @@
 
 A step is one call with good or bad arguments on a small machine (benchmarks/fuzz/host_machine.py); half of the sets run
 on the compiled engine. Portions of the steps run in processes of their own, so that a crash of the interpreter is
-counted and not the end. A portion that fails shows its shortest failing sequence of calls. Exit code 1 when anything did.
+counted and not the end. A portion that fails shows its shortest failing sequence of calls. Exit code 1 when one did.
 """
 
 from __future__ import annotations

@@ -72,6 +72,8 @@ class DpuSet:
     ) -> None:
         if nr_dpus is not None and nr_ranks is not None:
             raise ArgumentError("cannot specify nr_dpus and nr_ranks")
+        if check is not None and not isinstance(check, Check):
+            raise ArgumentError(f"check is {check!r}: give the options of the checker, check=Check()")
         check_profile_string(os.environ.get("UPMEM_PROFILE_BASE", ""), profile, os.environ.get("UPMEM_PROFILE", ""))
         machine, options = machine or default_machine(), options or EngineOptions()
         if nr_ranks is not None:

@@ -28,8 +28,8 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
     except ValueError as error:  # a zero byte in the name
         raise OutputError(f"{path!r}: cannot be written: {error}. Name another file") from error
     try:
-        if target.exists() and not target.is_file():
-            with target.open("wb") as file:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
                 yield file
             return
         unfinished = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.unfinished")

@@ -55,7 +55,9 @@ class Laboratory:
     def __init__(self, folder: Path, hardware: Hardware) -> None:
         self.folder, self.hardware = folder, hardware
 
-    def check(self, kernel: RandomKernel, seed: int, engines: Sequence[EngineName] = ("interpreted", "compiled")) -> int:
+    def check(
+        self, kernel: RandomKernel, seed: int, engines: Sequence[EngineName] = ("interpreted", "compiled")
+    ) -> int:
         """Compare engines with C, and with each other, on inputs drawn from `seed`. Gives the number of DPUs in fault.
 
         Raises Divergence with the kernel's text.
@@ -94,8 +96,9 @@ class Laboratory:
 
     def _in_c(self, kernel: RandomKernel, binary: DpuBinary, inputs: Mapping[str, NDArray[np.uint8]]) -> Remains:
         places = "".join(
-            f"enum {{ ADDRESS_{name} = {binary.symbols[name].address}, LENGTH_{name} = {binary.symbols[name].size} }};\n"
-            for name in inputs
+            f"enum {{ ADDRESS_{name} = {symbol.address}, LENGTH_{name} = {symbol.size} }};\n"
+            for name, symbol in binary.symbols.items()
+            if name in inputs
         )
         path = self.folder / f"{_name(kernel.python)}.c"
         path.write_text(f"{PRELUDE.read_text()}{places}{kernel.c}\n")
@@ -129,7 +132,8 @@ class Laboratory:
             wrong = np.argwhere(rows != expected.symbols[symbol])
             if len(wrong):
                 dpu, byte = wrong[0]
-                text = f"byte {byte} of {symbol} on DPU {dpu} is {rows[dpu, byte]}, in C {expected.symbols[symbol][dpu, byte]}"
+                in_c = expected.symbols[symbol][dpu, byte]
+                text = f"byte {byte} of {symbol} on DPU {dpu} is {rows[dpu, byte]}, in C {in_c}"
                 raise Divergence(f"{name}: {text}\n{_numbered(kernel.python)}")
 
 
@@ -149,7 +153,10 @@ def inputs_of(binary: DpuBinary, seed: int) -> dict[str, NDArray[np.uint8]]:
     for name, symbol in binary.symbols.items():
         if symbol.section in ("host", "mram_noinit"):
             rows = [
-                [random.choice(NUMBERS) if random.random() < 0.5 else random.getrandbits(64) for _ in range(symbol.size)]
+                [
+                    random.choice(NUMBERS) if random.random() < 0.5 else random.getrandbits(64)
+                    for _ in range(symbol.size)
+                ]
                 for _ in range(NR_DPUS)
             ]
             wrapped = [[value & (1 << symbol.kind.bits) - 1 for value in row] for row in rows]

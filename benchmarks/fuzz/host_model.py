@@ -28,10 +28,13 @@ from pim_runtime.errors import (
 
 from .host_programs import DEADLOCK, HALT, WRONG_INDEX
 
-__all__ = ["Allocation", "Dpu", "Part", "Place", "Program", "Row", "Symbol", "error_class"]
+__all__ = ["MRAM_WINDOWS", "Allocation", "Dpu", "Part", "Place", "Program", "Row", "Symbol", "error_class"]
 
 MRAM_BYTES, WRAM_BYTES = 64 << 20, 64 << 10
-MRAM_WINDOWS = ((1 << 20, 512), (MRAM_BYTES - 64, 64))  # (first byte, bytes): where the programs' variables and ends are
+MRAM_WINDOWS = (
+    (1 << 20, 512),
+    (MRAM_BYTES - 64, 64),
+)  # (first byte, bytes): where the programs' variables and ends are
 LOG_MESSAGE_BYTES = 16  # a header and one argument
 
 Row = tuple[str, str, str, int, int, int, int]
@@ -77,7 +80,9 @@ class Dpu:
         """The bytes at an address, to read and to write."""
         if memory == "wram":
             return self.wram[address : address + nbytes]
-        window = next(i for i, (first, n) in enumerate(MRAM_WINDOWS) if first <= address <= address + nbytes <= first + n)
+        window = next(
+            i for i, (first, n) in enumerate(MRAM_WINDOWS) if first <= address <= address + nbytes <= first + n
+        )
         offset = address - MRAM_WINDOWS[window][0]
         return self.mram[window][offset : offset + nbytes]
 

@@ -1,7 +1,7 @@
 """Integer expressions in two languages at once: a Term is kernel Python, the C that means the same, and its range.
 
-A value of a kernel is a signed 64-bit integer, and a result that does not fit is undefined (device/integers.py). So every
-term knows the range that it lies in, and what may leave 64 bits stands inside a cast, which is defined for any result.
+A value of a kernel is a signed 64-bit integer, and a result that does not fit is undefined (device/integers.py). So
+every term knows the range that it lies in, and what may leave 64 bits stands inside a cast, which is always defined.
 C leaves the order of operands open and Python does not: operands of C terms are statements of their own.
 """
 

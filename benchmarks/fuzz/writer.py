@@ -1,4 +1,4 @@
-"""Statements in two languages at once: lines of kernel Python, and the C that means the same under the same line number.
+"""Statements in two languages at once: lines of kernel Python, and C that means the same under the same line number.
 
 C has `#line` before every statement, so that `__LINE__` in a fault is the line of the kernel.
 """

@@ -11,8 +11,7 @@ __all__ = ["DpuShadow"]
 
 
 class DpuShadow:
-    """The states of all bytes; of words (address >> 3), which kernel line wrote them last, and where an undefined value
-    in them comes from."""
+    """The states of all bytes; which kernel line wrote a word (address >> 3) last; why a tainted byte is undefined."""
 
     def __init__(self) -> None:
         self.wram, self.mram = Shadow(), Shadow()

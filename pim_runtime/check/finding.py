@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 from ..language.diagnostics import place_text
 from ..topology import format_ranges
@@ -72,8 +72,8 @@ class Finding:
         return f"{self.kind}: program {self.program!r}, {self.where}: {self.text}"
 
 
-class Findings:
-    """All findings of a checker in the order they were found, alike ones joined."""
+class Findings(Sequence[Finding]):
+    """All findings of a checker in the order they were found, alike ones joined. As a text: one per line."""
 
     def __init__(self) -> None:
         self._findings: dict[tuple[object, ...], Finding] = {}
@@ -82,8 +82,17 @@ class Findings:
     def __len__(self) -> int:
         return len(self._findings)
 
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(list(self._findings.values()))
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Finding]: ...
+
+    def __getitem__(self, index: int | slice) -> Finding | Sequence[Finding]:
+        return list(self._findings.values())[index]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, or add its DPUs and tasklets to the one that it repeats."""

@@ -20,11 +20,16 @@ __all__ = ["SUBSTITUTES", "CheckedInteger", "Origin", "Undefined", "defined"]
 
 
 class Origin(NamedTuple):
-    """The load that an undefined value goes back to: of what (`name` is a sentence's subject), and where."""
+    """The load that an undefined value goes back to.
+
+    symbol, name: of what, and as the subject of a sentence. place: where. is_padding: whether a DMA brought it together
+    with values that somebody has written.
+    """
 
     symbol: str
     name: str
     place: SourcePlace
+    is_padding: bool
 
 
 def _is_zero(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from ..commands import Memory
 from ..device.wram_map import FIRST_VARIABLE
@@ -20,13 +21,20 @@ _READ = bytes.maketrans(bytes([HOST]), bytes([THIS]))  # what becomes of a byte'
 _WRITTEN = bytes.maketrans(bytes([HOST, EARLIER]), bytes([THIS, THIS]))  # and in one to MRAM
 
 
+class _Source(NamedTuple):
+    """Where a DMA took a word from, and whether it brought values that somebody has written, too."""
+
+    mram_address: int
+    is_padding: bool
+
+
 class ValueWatch:
     """keeps: symbols whose values outlive launches on purpose."""
 
     def __init__(self, scene: Scene, shadow: DpuShadow, keeps: Collection[str]) -> None:
         self._scene, self._shadow, self._keeps = scene, shadow, keeps
         self._wram, self._mram = shadow.wram, shadow.mram
-        self._sources: dict[int, int] = {}  # of WRAM words that a DMA brought undefined or stale: their MRAM address
+        self._sources: dict[int, _Source] = {}  # of WRAM words that a DMA brought undefined or stale
 
     def loaded(self, tasklet: int, address: int, nr_bytes: int, place: SourcePlace) -> Origin | None:
         """An element of WRAM is loaded; why its value is undefined, or None for an ordinary one."""
@@ -36,7 +44,7 @@ class ValueWatch:
         if UNDEFINED in states:
             return self._origin(address + states.index(UNDEFINED), place)
         if TAINTED in states:
-            return self._shadow.taints["wram", address >> 3]
+            return self._shadow.taints["wram", address + states.index(TAINTED)]
         if EARLIER in states:
             self._leftover(tasklet, address + states.index(EARLIER), place)
         return None
@@ -47,7 +55,7 @@ class ValueWatch:
             self._runtime_word(tasklet, address, "writes", place)
         self._wram.fill(address, nr_bytes, THIS if origin is None else TAINTED)
         if origin is not None:
-            self._shadow.taints["wram", address >> 3] = origin
+            self._shadow.taints.update({("wram", byte): origin for byte in range(address, address + nr_bytes)})
 
     def used(self, tasklet: int, origin: Origin, purpose: str, place: SourcePlace) -> None:
         """Something depends on an undefined value."""
@@ -70,8 +78,9 @@ class ValueWatch:
         if states.count(THIS) == nr_bytes:
             self._forget_sources(wram_address, nr_bytes)
             return states
+        is_padding = THIS in states or EARLIER in states
         for offset in range(0, nr_bytes, WORD_BYTES):
-            self._sources[(wram_address + offset) >> 3] = mram_address + offset
+            self._sources[(wram_address + offset) >> 3] = _Source(mram_address + offset, is_padding)
         self._copy_taints("mram", mram_address, "wram", wram_address, states)
         return states
 
@@ -89,13 +98,17 @@ class ValueWatch:
         self._forget_sources(address, nr_bytes)
 
     def ends(self) -> None:
-        """Undefined values in variables outlive the launch, and the host or the next launch sees them."""
+        """Undefined values in variables outlive the launch: the host or the next launch sees them.
+
+        But a variable that only the kernel sees may be a buffer, and what was computed of its padding lies there.
+        """
         for symbol in self._scene.names.wram_variables:
             states = self._wram.states(symbol.address, symbol.nbytes)
             if TAINTED in states:
                 address = symbol.address + states.index(TAINTED)
-                origin = self._shadow.taints["wram", address >> 3]
-                self._result(self._scene.names.of("wram", address).text, origin)
+                origin = self._shadow.taints["wram", address]
+                if symbol.section == "host" or not origin.is_padding:
+                    self._result(self._scene.names.of("wram", address).text, origin)
 
     def _result(self, text: str, origin: Origin) -> None:
         self._scene.say(
@@ -114,7 +127,8 @@ class ValueWatch:
         name = self._scene.names.of(memory, source)
         heap = memory == "wram" and name.symbol == WRAM_HEAP
         nobody = "which nobody has written since mem_alloc" if heap else "which neither host nor kernel has written"
-        return Origin(name.symbol, f"{name.text}, {nobody}", place)
+        is_padding = memory == "mram" and self._sources[address >> 3].is_padding
+        return Origin(name.symbol, f"{name.text}, {nobody}", place, is_padding)
 
     def _leftover(self, tasklet: int, address: int, place: SourcePlace) -> None:
         memory, source = self._source(address)
@@ -150,10 +164,9 @@ class ValueWatch:
 
     def _copy_taints(self, memory: Memory, address: int, to_memory: Memory, to_address: int, states: bytes) -> None:
         if TAINTED in states:
-            for offset in range(0, len(states), WORD_BYTES):
-                origin = self._shadow.taints.get((memory, (address + offset) >> 3))
-                if origin is not None:
-                    self._shadow.taints[to_memory, (to_address + offset) >> 3] = origin
+            for offset, state in enumerate(states):
+                if state == TAINTED:
+                    self._shadow.taints[to_memory, to_address + offset] = self._shadow.taints[memory, address + offset]
 
     def _forget_sources(self, wram_address: int, nr_bytes: int) -> None:
         if self._sources:
@@ -163,4 +176,4 @@ class ValueWatch:
     def _source(self, address: int) -> tuple[Memory, int]:
         """Where the value at a WRAM address came from, if a DMA brought it undefined or stale."""
         source = self._sources.get(address >> 3)
-        return ("wram", address) if source is None else ("mram", source + (address & 7))
+        return ("wram", address) if source is None else ("mram", source.mram_address + (address & 7))

@@ -93,7 +93,7 @@ class WatchedDpu:
         if TAINTED not in states:
             return None
         address = command.address + states.index(TAINTED)
-        return address, self.shadow.taints[command.memory, address >> 3]
+        return address, self.shadow.taints[command.memory, address]
 
     def finding(self, kind: Kind, symbol: str, places: tuple[SourcePlace, ...], text: str) -> Finding:
         """A finding about this DPU and the host."""

@@ -62,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PimError, ValueError, OSError) as error:
         print(f"pim {arguments.command}: {error}", file=sys.stderr)
         return _USER_ERROR
+    except MemoryError as error:
+        print(f"pim {arguments.command}: this computer has no memory for that: {error}. Ask for less", file=sys.stderr)
+        return _USER_ERROR
 
 
 def _run(command: Command, arguments: argparse.Namespace) -> int:

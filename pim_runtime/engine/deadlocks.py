@@ -5,6 +5,7 @@ Read from the run record and the WRAM right after the deadlock, so both engines 
 
 from __future__ import annotations
 
+import functools
 import graphlib
 from collections import defaultdict
 from collections.abc import Iterable
@@ -51,15 +52,16 @@ class Standstill:
 
     def __init__(self, record: NDArray[np.int64], nr_tasklets: int, wram: int, closure: Closure) -> None:
         self._wram, self._closure = wram, closure
-        self._states = [int(state) for state in record[STATES : STATES + nr_tasklets]]
-        self._sites = [int(site) for site in record[SITES : SITES + nr_tasklets]]
-        self._holders = [int(owner) - 1 for owner in record[MUTEX_OWNERS:]]
+        self._states: list[int] = record[STATES : STATES + nr_tasklets].tolist()
+        self._sites: list[int] = record[SITES : SITES + nr_tasklets].tolist()
+        self._holders: list[int] = (record[MUTEX_OWNERS:] - 1).tolist()
 
     @property
     def first_waiting(self) -> int:
         """The lowest tasklet that waits."""
         return next(tasklet for tasklet, state in enumerate(self._states) if state > RUNNABLE)
 
+    @functools.cached_property
     def waits(self) -> tuple[Wait, ...]:
         """What the tasklets wait for, in order of the first tasklet of each."""
         alike: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -79,7 +81,7 @@ class Standstill:
 
     def explanation(self) -> str:
         """One line per wait, who has finished, and the circle in which tasklets wait for each other."""
-        lines = [str(wait) for wait in self.waits()]
+        lines = [str(wait) for wait in self.waits]
         if self._finished:
             lines.append(f"finished: {format_ranges(self._finished)}")
         circle = self._circle()

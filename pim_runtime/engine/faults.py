@@ -59,7 +59,7 @@ def read_fault(
     text = explain(code, values)
     if code is FaultCode.DEADLOCK:
         standstill = Standstill(record, nr_tasklets, wram, closure)
-        tasklet, waits = standstill.first_waiting, standstill.waits()
+        tasklet, waits = standstill.first_waiting, standstill.waits
         text += f":\n{standstill.explanation()}"
     elif code is FaultCode.INTERNAL:
         text += f": {type(error).__name__}: {str(error)[:LONGEST_MESSAGE]}"

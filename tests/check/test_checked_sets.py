@@ -26,7 +26,7 @@ from pim_runtime.device import (
     sem_give,
     sem_take,
 )
-from pim_runtime.errors import InvalidDpuSetError
+from pim_runtime.errors import ArgumentError, InvalidDpuSetError
 
 pytestmark = pytest.mark.quick
 
@@ -103,6 +103,7 @@ def test_findings_of_many_dpus_are_one_and_announced_once_at_the_users_line(hard
             assert (warning.filename, warning.lineno) == (__file__, line)
             assert (finding.ranks, finding.dpus) == ((0, 1), tuple(range(70)))
             assert "rank 0-1, DPU 0-69, tasklets 0-" in str(finding)
+        assert str(dpus.findings) == f"{dpus.findings[0]}\n{dpus.findings[1]}"
         with warnings.catch_warnings():
             warnings.simplefilter("error", CheckWarning)
             dpus.copy("total", np.zeros((70, 1), np.int64))
@@ -283,3 +284,10 @@ def test_a_session_checks_the_sets_of_its_thread(hardware):
 def test_options_that_cannot_be(options, says):
     with pytest.raises(ValueError, match=says):
         Check(**options)
+
+
+def test_check_takes_options_and_nothing_else(hardware):
+    machine = Machine(hardware)
+    with pytest.raises(ArgumentError, match=r"check is True: give the options of the checker, check=Check\(\)"):
+        DpuSet(1, machine=machine, options=INTERPRETED, check=True)
+    assert machine.free_ranks == hardware.geometry.ranks

@@ -127,6 +127,29 @@ def test_the_host_reads_what_a_kernel_computed_from_nothing(checked):
     assert checked(fresh, {"what": PAD, "given_words": range(6)}, reads=["out"]) == []
 
 
+padded = DpuProgram("padded")
+data = padded.mram_noinit("data", int32, 8)
+doubled = padded.mram_noinit("doubled", int32, 8)
+work = padded.wram("work", int32, 8)
+
+
+@padded.kernel
+def double(t):
+    """Double all of `data` in a buffer that is a variable."""
+    block = work.array(t)
+    mram_read(t, data.address, block, 32)
+    for i in range(8):
+        block[i] = 2 * block[i]
+    mram_write(t, block, doubled.address, 32)
+
+
+def test_padding_in_a_buffer_that_is_a_variable(checked):
+    assert checked(padded, {"data": range(6)}) == []
+    (finding,) = (finding for finding in checked(padded) if finding.places)
+    assert "work[0] (WRAM" in finding.text
+    assert "depends on data[0] (MRAM 0x0), which neither host nor kernel has written" in finding.text
+
+
 def test_the_host_reads_what_nobody_wrote(checked):
     (finding,) = checked(fresh, {"what": COPY + 100}, reads=["given_words", "table"])
     assert (finding.kind, finding.symbol, finding.tasklets, finding.phase) == ("uninitialised", "given_words", (), None)
@@ -157,7 +180,7 @@ def test_words_of_the_runtime(checked, store):
     assert checked(low, {"address": stored_byte.address, "stored_byte": store}) == []
 
 
-ORIGIN = Origin("x", "x[0]", SourcePlace("kernel.py", 1))
+ORIGIN = Origin("x", "x[0]", SourcePlace("kernel.py", 1), is_padding=False)
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
 FOLLOWING = (operator.add, operator.sub, operator.mul, operator.and_, operator.or_, operator.xor, operator.floordiv,
              operator.mod)  # fmt: skip

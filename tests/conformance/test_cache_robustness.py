@@ -160,6 +160,7 @@ def test_a_process_that_was_suspended_stops_nobody(monkeypatch, entry):
         assert run() == "hit"
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_does_not_keep_the_lock(entry):
     with cache.exclusive(entry):
         child = os.fork()

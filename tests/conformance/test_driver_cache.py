@@ -67,6 +67,13 @@ def test_an_edit_in_an_imported_file_is_compiled(folder, cache):
     assert printed(start(folder, cache[0])) == (tuple(3 * total for total in SUMS), "hit")
 
 
+def test_damaged_entries_are_replaced(folder, cache):
+    for entry in cache[0].glob("*.code"):
+        entry.write_bytes(entry.read_bytes()[:-100])
+    assert printed(start(folder, cache[0])) == (tuple(3 * total for total in SUMS), "compiled")
+    assert printed(start(folder, cache[0])) == (tuple(3 * total for total in SUMS), "hit")
+
+
 def test_without_a_usable_cache_folder_kernels_still_run(folder, tmp_path):
     blocked = tmp_path / "blocked"
     blocked.write_text("in the way")

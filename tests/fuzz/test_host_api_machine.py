@@ -1,4 +1,7 @@
-"""The host API in any order, with good and bad arguments, does what its model does (benchmarks/host_api_fuzz.py: more)."""
+"""The host API in any order, with good and bad arguments, does what its model does.
+
+More of it: benchmarks/host_api_fuzz.py.
+"""
 
 from __future__ import annotations
 

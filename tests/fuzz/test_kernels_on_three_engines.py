@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fuzz.engines import Divergence, Laboratory
+from benchmarks.fuzz.engines import Laboratory
 from benchmarks.fuzz.kernels import random_kernel
 
 
@@ -21,7 +21,7 @@ def laboratory(tmp_path_factory, hardware):
 
 
 @pytest.mark.quick
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(random=st.randoms(use_true_random=False), faults=st.booleans(), seed=st.integers(0, 1 << 30))
 def test_interpreted_kernels_do_what_c_does(laboratory, random, faults, seed):
     laboratory.check(random_kernel(random, faults=faults), seed, ["interpreted"])
@@ -31,4 +31,4 @@ def test_interpreted_kernels_do_what_c_does(laboratory, random, faults, seed):
 @settings(max_examples=4, derandomize=True, phases=[Phase.generate])
 @given(number=st.integers(0, 1 << 30), faults=st.booleans())
 def test_compiled_kernels_do_what_c_does(laboratory, number, faults):
-    laboratory.check(random_kernel(Random(number), nr_helpers=4, faults=faults), number)
+    laboratory.check(random_kernel(Random(number), faults=faults), number)

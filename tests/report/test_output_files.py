@@ -96,6 +96,11 @@ def test_devices_and_pipes_are_written_to_and_stay(tmp_path):
     reader.join()
     assert heard == [b"new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+    read_end, write_end = os.pipe()
+    write(Path(f"/dev/fd/{write_end}"))
+    os.close(write_end)
+    with open(read_end, "rb") as end:
+        assert end.read() == b"new"
     write(Path("/dev/null"))
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
@@ -110,6 +115,17 @@ def test_the_command_says_in_one_line_that_a_report_was_not_written(tmp_path, ca
         "file\n"
     )
     assert json.loads(path.read_text()) == {}
+
+
+def test_a_report_without_memory_for_it_is_one_line(monkeypatch, capsys):
+    def run(arguments):
+        raise MemoryError("Unable to allocate 745. GiB")
+
+    monkeypatch.setattr("pim_runtime.cli.info.run", run)
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == (
+        "pim info: this computer has no memory for that: Unable to allocate 745. GiB. Ask for less\n"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
