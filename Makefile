@@ -27,6 +27,8 @@ bench: $(INSTALLED)
 	$(VENV)/bin/python -m benchmarks.whole_machine
 	$(VENV)/bin/python -m benchmarks.attention_bandwidth
 	$(VENV)/bin/python -m benchmarks.counting_cost
+	$(VENV)/bin/python -m benchmarks.check_cost
+	$(VENV)/bin/python -m benchmarks.checkpoint_speed
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks

@@ -7,9 +7,12 @@ from pim_runtime.device import *                    what kernels call
 
 from __future__ import annotations
 
+from .check import Check, CheckWarning
+from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
+from .engine.breakpoints import Breakpoint
 from .engine.protocol import EngineOptions
-from .errors import DpuError, DpuFaultError, KernelError, LinkError, PimError
+from .errors import CacheWarning, CheckpointError, DpuError, DpuFaultError, KernelError, LinkError, PimError
 from .hardware import load_profile
 from .machine import Machine, default_machine
 from .program import DpuProgram, dpu_program
@@ -17,6 +20,12 @@ from .transfers import DpuSymbol
 
 __all__ = [
     "ALLOCATE_ALL",
+    "Breakpoint",
+    "CacheWarning",
+    "Check",
+    "CheckWarning",
+    "CheckpointError",
+    "DpuContext",
     "DpuError",
     "DpuFaultError",
     "DpuProgram",

@@ -11,6 +11,8 @@ from typing import TextIO
 
 import numpy as np
 
+from .check import Check
+from .checkpoint.context import DpuContext
 from .dpuset import ALLOCATE_ALL, DpuSet
 from .engine.protocol import EngineOptions
 from .errors import (
@@ -31,12 +33,19 @@ __all__ = [
     "DPU_FOREACH",
     "DPU_MRAM_HEAP_POINTER_NAME",
     "DPU_RANK_FOREACH",
+    "DpuCheckpointFlags",
     "DpuLaunchPolicy",
     "DpuXfer",
     "DpuXferFlags",
     "dpu_alloc",
     "dpu_alloc_ranks",
     "dpu_broadcast_to",
+    "dpu_checkpoint_deserialize",
+    "dpu_checkpoint_free",
+    "dpu_checkpoint_get_serialized_context_size",
+    "dpu_checkpoint_restore",
+    "dpu_checkpoint_save",
+    "dpu_checkpoint_serialize",
     "dpu_copy_from",
     "dpu_copy_to",
     "dpu_free",
@@ -78,18 +87,39 @@ class DpuXferFlags(enum.IntFlag):
     DPU_XFER_PARALLEL = 4
 
 
+class DpuCheckpointFlags(enum.IntFlag):
+    """`dpu_checkpoint_flags_t`: what a context holds."""
+
+    DPU_CHECKPOINT_NONE = 0
+    DPU_CHECKPOINT_INTERNAL = 1
+    DPU_CHECKPOINT_IRAM = 2
+    DPU_CHECKPOINT_MRAM = 8
+    DPU_CHECKPOINT_WRAM = 0x10
+    DPU_CHECKPOINT_ALL = DPU_CHECKPOINT_INTERNAL | DPU_CHECKPOINT_IRAM | DPU_CHECKPOINT_MRAM | DPU_CHECKPOINT_WRAM
+
+
 def dpu_alloc(
-    nr_dpus: int, profile: str | None = None, *, machine: Machine | None = None, options: EngineOptions | None = None
+    nr_dpus: int,
+    profile: str | None = None,
+    *,
+    machine: Machine | None = None,
+    options: EngineOptions | None = None,
+    check: Check | None = None,
 ) -> DpuSet:
     """Allocate `nr_dpus` DPUs, or every free rank for DPU_ALLOCATE_ALL. Raises AllocationError."""
-    return DpuSet(nr_dpus, profile=profile or "", machine=machine, options=options)
+    return DpuSet(nr_dpus, profile=profile or "", machine=machine, options=options, check=check)
 
 
 def dpu_alloc_ranks(
-    nr_ranks: int, profile: str | None = None, *, machine: Machine | None = None, options: EngineOptions | None = None
+    nr_ranks: int,
+    profile: str | None = None,
+    *,
+    machine: Machine | None = None,
+    options: EngineOptions | None = None,
+    check: Check | None = None,
 ) -> DpuSet:
     """Allocate whole ranks. Raises AllocationError."""
-    return DpuSet(nr_ranks=nr_ranks, profile=profile or "", machine=machine, options=options)
+    return DpuSet(nr_ranks=nr_ranks, profile=profile or "", machine=machine, options=options, check=check)
 
 
 def dpu_free(dpu_set: DpuSet) -> None:
@@ -220,6 +250,48 @@ def dpu_log_read(dpu: DpuSet, stream: TextIO) -> None:
     """Print the log of one DPU. Raises InvalidDpuSetError for a set or rank, LogContextMissingError without printf."""
     _need_single_dpu(dpu, "dpu_log_read")
     dpu.log(stream)
+
+
+def dpu_checkpoint_save(
+    dpu_set: DpuSet, flags: DpuCheckpointFlags = DpuCheckpointFlags.DPU_CHECKPOINT_ALL
+) -> DpuContext:
+    """A copy of the state of a set, a rank or a DPU; the SDK's takes single DPUs only. Raises CheckpointError."""
+    context = dpu_set.checkpoint(**_memories(flags))
+    return context if flags & DpuCheckpointFlags.DPU_CHECKPOINT_INTERNAL else context.without_internal()
+
+
+def dpu_checkpoint_restore(dpu_set: DpuSet, flags: DpuCheckpointFlags, context: DpuContext) -> None:
+    """Make the DPUs what they were. Raises CheckpointError, and changes nothing, where the context does not fit."""
+    internal = flags & DpuCheckpointFlags.DPU_CHECKPOINT_INTERNAL
+    dpu_set.restore(context if internal else context.without_internal(), **_memories(flags))
+
+
+def dpu_checkpoint_get_serialized_context_size(context: DpuContext) -> int:
+    """Bytes of `dpu_checkpoint_serialize`."""
+    return len(context.serialize())
+
+
+def dpu_checkpoint_serialize(context: DpuContext) -> bytes:
+    """The context as bytes, which are those of a file (DpuContext.save)."""
+    return context.serialize()
+
+
+def dpu_checkpoint_deserialize(buffer: bytes | bytearray | memoryview) -> DpuContext:
+    """Back from `dpu_checkpoint_serialize`. Raises CheckpointError for anything else."""
+    return DpuContext.from_buffer(buffer)
+
+
+def dpu_checkpoint_free(context: DpuContext) -> None:
+    """For programs translated from C: a context's memory is free when the last name of it is gone."""
+
+
+def _memories(flags: DpuCheckpointFlags) -> dict[str, bool]:
+    """The arguments of DpuSet.checkpoint and DpuSet.restore."""
+    return {
+        "iram": bool(flags & DpuCheckpointFlags.DPU_CHECKPOINT_IRAM),
+        "mram": bool(flags & DpuCheckpointFlags.DPU_CHECKPOINT_MRAM),
+        "wram": bool(flags & DpuCheckpointFlags.DPU_CHECKPOINT_WRAM),
+    }
 
 
 def _need_single_dpu(dpu: DpuSet, call: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Blocks
 from .counters import LaunchCounters
 from .lines import LineProfile
 from .program import DpuBinary
@@ -21,7 +22,19 @@ from .timing import TransferMode
 if TYPE_CHECKING:
     from .engine.faults import Fault
 
-__all__ = ["Command", "Launch", "LaunchResult", "Load", "Memory", "Read", "Rows", "Write"]
+__all__ = [
+    "Capture",
+    "Command",
+    "Launch",
+    "LaunchResult",
+    "Load",
+    "Memory",
+    "Read",
+    "Restore",
+    "Rows",
+    "Transfer",
+    "Write",
+]
 
 Memory = Literal["mram", "wram"]
 
@@ -77,7 +90,24 @@ class Launch:
     binary: DpuBinary
 
 
-Command = Load | Write | Read | Launch
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Capture:
+    """Copy what is not zero in a memory of `dpus`."""
+
+    dpus: range
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Restore:
+    """Make a memory of `dpus` what was captured of as many DPUs."""
+
+    dpus: range
+    memory: Memory
+    blocks: Blocks
+
+
+Command = Load | Write | Read | Launch | Capture | Restore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

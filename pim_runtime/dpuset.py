@@ -15,6 +15,9 @@ from typing import Any, Literal, TextIO
 import numpy as np
 
 from .allocation import Allocation
+from .check import Check, Checker, Findings, StackUse, attach_checker
+from .checkpoint.context import DpuContext
+from .checkpoint.snapshot import chosen_parts, restore_state, take_state
 from .commands import LaunchResult, Read, Rows, Write
 from .engine.protocol import EngineOptions
 from .errors import ArgumentError, InvalidDpuSetError, TooManyTaskletsError
@@ -25,7 +28,7 @@ from .profile_string import check_profile_string
 from .program import DpuBinary, DpuProgram
 from .timeline import Timeline
 from .timing import TransferMode
-from .transfers import UINT_MAX, DpuSymbol, check_fillable, common_length, cut, integer, python_rows, resolve
+from .transfers import UINT_MAX, DpuSymbol, check_fillable, common_length, cut, integer, python_rows, resolve, zero_rows
 from .variable import DpuVariable
 
 __all__ = ["ALLOCATE_ALL", "DpuSet"]
@@ -42,6 +45,8 @@ class DpuSet:
     log: stream for the DPUs' printf output after each `exec`, or a list with one stream (or None) per DPU.
     machine: where to allocate; default: the machine of this process.
     options: how kernels run.
+    check: look for races and other silent mistakes in every launch, on the side: results and simulated time do not
+        change. What is found is warned of, and kept in `findings`. Default: as `pim check` says, else no check.
 
     Raises AllocationError when there are not enough DPUs, and what `load` raises.
     """
@@ -50,6 +55,7 @@ class DpuSet:
     _range: range
     _kind: Literal["set", "rank", "dpu"]
     _streams: LogStreams
+    _checker: Checker | None
     _children: dict[tuple[str, range], DpuSet]
 
     def __init__(
@@ -62,9 +68,12 @@ class DpuSet:
         log: LogTarget = None,
         machine: Machine | None = None,
         options: EngineOptions | None = None,
+        check: Check | None = None,
     ) -> None:
         if nr_dpus is not None and nr_ranks is not None:
             raise ArgumentError("cannot specify nr_dpus and nr_ranks")
+        if check is not None and not isinstance(check, Check):
+            raise ArgumentError(f"check is {check!r}: give the options of the checker, check=Check()")
         check_profile_string(os.environ.get("UPMEM_PROFILE_BASE", ""), profile, os.environ.get("UPMEM_PROFILE", ""))
         machine, options = machine or default_machine(), options or EngineOptions()
         if nr_ranks is not None:
@@ -73,8 +82,11 @@ class DpuSet:
             wanted = None if nr_dpus in (None, ALLOCATE_ALL) else integer("nr_dpus", nr_dpus)
             allocation = machine.allocate_dpus(wanted, options)
         self.__dict__.update(_allocation=allocation, _range=range(allocation.nr_dpus), _kind="set", _children={})
+        checker = attach_checker(allocation.hardware, allocation.nr_dpus, check, allocation.backend.submit)
+        if checker is not None:
+            allocation.observers.append(checker)
         try:
-            self.__dict__.update(_streams=LogStreams(log, len(self)))
+            self.__dict__.update(_streams=LogStreams(log, len(self)), _checker=checker)
             if binary is not None:
                 self.load(binary)
         except BaseException:
@@ -84,8 +96,9 @@ class DpuSet:
     def _child(self, dpus: range, kind: Literal["rank", "dpu"]) -> DpuSet:
         """The one set for a rank or DPU of the allocation: it serves as a dictionary key."""
         if (kind, dpus) not in self._children:
-            child = self._children[kind, dpus] = object.__new__(DpuSet)
+            child = object.__new__(DpuSet)
             child.__dict__.update(self.__dict__, _range=dpus, _kind=kind)
+            self._children.setdefault((kind, dpus), child)
         return self._children[kind, dpus]
 
     # structure
@@ -125,6 +138,16 @@ class DpuSet:
         return self._allocation.timeline
 
     @property
+    def findings(self) -> Findings:
+        """What the checker has found so far in the whole allocation; nothing for a set that is not checked."""
+        return Findings() if self._checker is None else self._checker.findings
+
+    @property
+    def stacks(self) -> tuple[StackUse, ...]:
+        """The deepest stacks of each program that the checker has run; nothing for a set that is not checked."""
+        return () if self._checker is None else self._checker.stacks
+
+    @property
     def is_single_dpu(self) -> bool:
         """True for the set of one DPU that iteration gives, also where a whole set has one DPU only: False."""
         return self._kind == "dpu"
@@ -133,8 +156,9 @@ class DpuSet:
         """Give the DPUs back. Raises InvalidDpuSetError for a rank, a DPU, or a second free."""
         if self._kind != "set":
             raise InvalidDpuSetError(f"only the set that was allocated can be freed, not a {self._kind}")
-        self._allocation.require_alive()
-        self._allocation.release()
+        with self._allocation.lock:
+            self._allocation.require_alive()
+            self._allocation.release()
 
     # programs
 
@@ -171,9 +195,10 @@ class DpuSet:
         if isinstance(log, Mapping):
             log = [log.get(dpu) for dpu in self.dpus()]
         streams = self._streams.during(log, self._range)
-        results = self._allocation.launch(self._range)
-        for dpu, stream in streams.items():
-            self._print_log(dpu, stream)
+        with self._allocation.lock:
+            results = self._allocation.launch(self._range)
+            for dpu, stream in streams.items():
+                self._print_log(dpu, stream)
         return results
 
     def log(self, stream: TextIO | None = None) -> None:
@@ -192,6 +217,27 @@ class DpuSet:
     def _print_log(self, dpu: int, stream: TextIO) -> None:
         stream.write(f"=== DPU#{self._allocation.place_of(dpu).sdk_id:#x} ===\n")
         stream.write(read_log(self._allocation, dpu))
+
+    # saved states
+
+    def checkpoint(self, iram: bool = True, mram: bool = True, wram: bool = True) -> DpuContext:
+        """A copy of the state of the DPUs: memories, which program is loaded, faults and, of a whole set, the timeline.
+
+        Unlike the SDK's, it is not bound to a single DPU. Raises CheckpointError where memory does not suffice.
+        """
+        with self._allocation.lock:
+            return DpuContext(take_state(self._allocation, self._range, self._kind, chosen_parts(iram, mram, wram)))
+
+    def restore(self, context: DpuContext, iram: bool = True, mram: bool = True, wram: bool = True) -> None:
+        """Make the DPUs what they were; a whole set goes on at the simulated time of the checkpoint.
+
+        iram: the program, which must be loaded already, is the one of the checkpoint; False does not ask.
+        Raises CheckpointError where the context does not fit these DPUs, which then stay as they are.
+        """
+        if not isinstance(context, DpuContext):
+            raise ArgumentError(f"a context is a DpuContext, not {type(context).__name__}: {context!r}")
+        with self._allocation.lock:
+            restore_state(self._allocation, self._range, self._kind, context.state, chosen_parts(iram, mram, wram))
 
     # transfers
 
@@ -246,19 +292,21 @@ class DpuSet:
         offset: int,
         mode: TransferMode,
     ) -> None:
-        target = resolve(self._allocation, self._range, symbol, offset, nbytes)
-        rows = cut(rows, nbytes)
-        if command is Read:
-            check_fillable(rows)
-        if nbytes:
-            memory, address = target.memory, target.address
-            checked = command(dpus=self._range, memory=memory, address=address, nbytes=nbytes, rows=rows, mode=mode)
-            self._allocation.transfer(checked, target.name)
+        with self._allocation.lock:
+            target = resolve(self._allocation, self._range, symbol, offset, nbytes)
+            rows = cut(rows, nbytes)
+            if command is Read:
+                check_fillable(rows)
+            if nbytes:
+                memory, address = target.memory, target.address
+                checked = command(dpus=self._range, memory=memory, address=address, nbytes=nbytes, rows=rows, mode=mode)
+                self._allocation.transfer(checked, target.name)
 
     def prepare(self, rows: Rows) -> None:
         """Remember a host buffer per DPU for the next push; None leaves a DPU out (dpu_prepare_xfer)."""
-        self._allocation.require_alive()
-        self._allocation.prepared[self._range.start : self._range.stop] = rows
+        with self._allocation.lock:
+            self._allocation.require_alive()
+            self._allocation.prepared[self._range.start : self._range.stop] = rows
 
     def push(
         self,
@@ -270,14 +318,15 @@ class DpuSet:
         afterwards: Literal["forget", "keep"],
     ) -> None:
         """Transfer the prepared buffers of the set, then forget or keep them (dpu_push_xfer)."""
-        prepared = self._allocation.prepared
-        rows = prepared[self._range.start : self._range.stop]
-        if mode == "push":
-            self.write(symbol, rows, nbytes, offset, mode)
-        else:
-            self.read(symbol, rows, nbytes, offset, mode)
-        if afterwards == "forget":
-            prepared[self._range.start : self._range.stop] = [None] * len(self)
+        with self._allocation.lock:
+            prepared = self._allocation.prepared
+            rows = prepared[self._range.start : self._range.stop]
+            if mode == "push":
+                self.write(symbol, rows, nbytes, offset, mode)
+            else:
+                self.read(symbol, rows, nbytes, offset, mode)
+            if afterwards == "forget":
+                prepared[self._range.start : self._range.stop] = [None] * len(self)
 
     # symbols as attributes
 
@@ -287,7 +336,7 @@ class DpuSet:
         symbol = self._symbol_or_none(name)
         if symbol is None:
             raise AttributeError(f"{name!r} is neither an attribute of DpuSet nor a symbol of the loaded program")
-        data = np.zeros((len(self), symbol.nbytes), np.uint8)
+        data = zero_rows(len(self), symbol)
         self.read(symbol, data, symbol.nbytes, 0, "pull")
         return DpuVariable(data)
 

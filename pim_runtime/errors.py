@@ -5,6 +5,7 @@
         AllocationError ...       one leaf per code in use (the table at the end of this module)
         DpuFaultError             a launch in which DPUs faulted; `faults` says which, where and why
       KernelError                 a kernel that breaks the kernel language; shows the source line
+      DebuggerQuitError           the user quit the debugger in a kernel
       LinkError                   a program whose symbols do not fit the machine
       ProfileError                a hardware profile that is not valid
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AllocationError",
     "ArgumentError",
+    "CacheWarning",
+    "CheckpointError",
+    "DebuggerQuitError",
     "DifferentDpuProgramsError",
     "DpuError",
     "DpuErrorCode",
@@ -43,6 +47,8 @@ __all__ = [
     "LogContextMissingError",
     "LogFormatError",
     "NoProgramLoadedError",
+    "OutOfMemoryError",
+    "OutputError",
     "PimError",
     "ProfileError",
     "TooManyTaskletsError",
@@ -108,6 +114,10 @@ class DpuErrorCode(enum.Enum):
         return self.value[1]
 
 
+class CacheWarning(UserWarning):
+    """Compiled kernels cannot be kept on disk. They run all the same, and are compiled again by the next process."""
+
+
 class PimError(Exception):
     """Base of every error that the project raises on purpose."""
 
@@ -116,8 +126,16 @@ class KernelError(PimError):
     """A kernel breaks a rule of the kernel language. The message shows file, line, source text and a caret."""
 
 
+class DebuggerQuitError(PimError):
+    """The user quit the debugger in a kernel, so the launch was stopped. The DPUs can go on to be used."""
+
+
 class LinkError(PimError):
     """A program does not fit the machine. The message lists what takes the space."""
+
+
+class OutputError(PimError, OSError):
+    """A file cannot be written. What was there before is there still."""
 
 
 class ProfileError(PimError, ValueError):
@@ -136,6 +154,16 @@ class DpuError(PimError):
 
 class ArgumentError(DpuError):
     """A Python argument is wrong before any DPU is involved; the SDK raises a DpuError without a code here."""
+
+
+class CheckpointError(DpuError):
+    """A saved state cannot be written, read, or given to these DPUs. Neither file nor DPUs have changed."""
+
+
+class OutOfMemoryError(DpuError, MemoryError):
+    """This computer has no memory left for what a command needs beside the DPUs' memories."""
+
+    code = DpuErrorCode.DPU_ERR_SYSTEM
 
 
 class AllocationError(DpuError):

@@ -39,20 +39,23 @@ Parameters = ParamSpec("Parameters")
 class DpuBinary:
     """A program linked for one machine and one number of tasklets.
 
-    `symbols` are the host-visible ones. The heaps are what variables, stacks and caches leave. `wram_image` is written
-    to WRAM from address 0 by a load; `mram_segments` are (offset, bytes) of the initialised MRAM variables. `log_bytes`
-    is 0 for a program without printf.
+    `variables` are all its symbols, `symbols` those that a host sees. The heaps are what variables, stacks and caches
+    leave. `wram_image` is written to WRAM from address 0 by a load; `mram_segments` are (offset, bytes) of the
+    initialised MRAM variables. `log_bytes` is 0 for a program without printf, `stack_bytes` what WRAM reserves for the
+    stack of each tasklet.
     """
 
     name: str
     closure: Closure
     nr_tasklets: int
+    variables: Mapping[str, Symbol]
     symbols: Mapping[str, Symbol]
     mram_heap_bytes: int
     wram_heap_bytes: int
     wram_image: bytes
     mram_segments: tuple[tuple[int, bytes], ...]
     log_bytes: int
+    stack_bytes: int
 
     def nbytes_of(self, symbol: Symbol) -> int:
         """Bytes that a host may access through a symbol; the MRAM heap reaches to the end of MRAM."""
@@ -158,6 +161,7 @@ class DpuProgram:
             name=self.name,
             closure=closure,
             nr_tasklets=nr_tasklets,
+            variables=MappingProxyType(dict(self._table.symbols)),
             symbols=MappingProxyType(
                 {s.name: s for s in self._table.in_section("host", "log", "mram_noinit", "mram", "heap")}
             ),
@@ -166,11 +170,13 @@ class DpuProgram:
             wram_image=self._wram_image(heap_start, nr_tasklets),
             mram_segments=tuple((s.address, s.initial or bytes(s.nbytes)) for s in self._table.in_section("mram")),
             log_bytes=STDOUT_BYTES if closure.prints else 0,
+            stack_bytes=self.stack_bytes,
         )
 
     def _declare_log(self) -> None:
         """A program that prints has the log ring at the start of MRAM and its heap 1 MiB higher, as in the SDK."""
-        if self._kernel is not None and close_over(self._kernel).prints:
+        prints = self._kernel is not None and close_over(self._kernel).prints
+        if prints and LOG_NAME not in self._table.symbols:
             self._table.declare(LOG_NAME, uint8, STDOUT_BYTES, "log", None)
 
     def _check_chip(self, hardware: Hardware) -> None:

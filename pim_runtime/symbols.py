@@ -198,8 +198,9 @@ class SymbolTable:
     def _layout(self) -> dict[str, int]:
         if self._addresses is None:
             self._before_closing()
-            self._addresses = dict(self._place(FIRST_VARIABLE, "wram", "host"))
-            self._addresses |= self._place(0, "log", "mram_noinit", "mram", "heap")
+            wram = self._place(FIRST_VARIABLE, "wram", "host")
+            mram = self._place(0, "log", "mram_noinit", "mram", "heap")
+            self._addresses = dict((*wram, *mram))  # at once: another thread may link the program, too
         return self._addresses
 
     def _place(self, start: int, *sections: Section) -> Iterator[tuple[str, int]]:

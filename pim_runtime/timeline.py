@@ -6,7 +6,7 @@ rank is busy. A row keeps the cost parts with their reasons; nothing in it was m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -17,7 +17,7 @@ from .hardware import Hardware
 from .timing import Clock, Cost, Work, price
 from .timing.cost import Reason
 
-__all__ = ["Operation", "Row", "Timeline", "Waiting"]
+__all__ = ["Operation", "Row", "Timeline", "TimelineState", "Waiting"]
 
 Operation = Literal["load", "write", "read", "launch", "sync"]
 Waiting = Literal["synchronous", "asynchronous"]
@@ -49,6 +49,15 @@ class Row:
     def cost_ps(self, reason: Reason) -> int:
         """Time for one reason."""
         return sum(cost.duration_ps for cost in self.costs if cost.reason == reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineState:
+    """A timeline at one moment: its rows, the clock of the host, and until when each rank is busy."""
+
+    rows: tuple[Row, ...]
+    now_ps: int
+    busy_until_ps: Mapping[int, int]
 
 
 class Timeline:
@@ -109,6 +118,14 @@ class Timeline:
         return self.append(
             "sync", mode="synchronous", what="", nr_dpus=0, nbytes=0, transfers=0, work=None, ranks=ranks
         )
+
+    def state(self) -> TimelineState:
+        """Everything up to now; what comes later does not change it."""
+        return TimelineState(rows=tuple(self.rows), now_ps=self.now_ps, busy_until_ps=dict(self._busy_until_ps))
+
+    def resume(self, state: TimelineState) -> None:
+        """Forget everything and go on from another moment."""
+        self.rows, self.now_ps, self._busy_until_ps = list(state.rows), state.now_ps, dict(state.busy_until_ps)
 
     @property
     def end_ps(self) -> int:

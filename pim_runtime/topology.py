@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["Place", "format_ranges"]
+__all__ = ["Place", "Radix", "format_ranges"]
 
 SIMULATOR_BACKEND = 0  # top four bits of the 16-bit rank id in a DPU id: 0 simulator, 3 hardware (upmem-sdk 2.8)
+
+Radix = Literal["d", "#x"]
+"""How a number is written: decimal, or hexadecimal as addresses are."""
+FEWEST_AT_A_DISTANCE = 4  # numbers that are shown as a range with a step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +39,37 @@ class Place:
         return f"{self.rank}.{self.chip}.{self.dpu}"
 
 
-def format_ranges(numbers: Iterable[int]) -> str:
-    """`[0, 1, 2, 7]` as "0-2, 7": thousands of DPUs that fail alike fit in one line."""
-    ranges: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ranges)
+def format_ranges(numbers: Iterable[int], *, radix: Radix = "d", most: int | None = None) -> str:
+    """`[0, 1, 2, 7]` as "0-2, 7" and `[0, 8, 16, 24]` as "0-24 by 8": thousands of DPUs fit in one line.
+
+    radix: how a number is written. most: parts after which the rest is only counted; default: no limit.
+    """
+    ordered = sorted(set(numbers))
+    parts: list[str] = []
+    first = 0
+    while first < len(ordered):
+        if len(parts) == most:
+            parts.append(f"and {len(ordered) - first} more up to {ordered[-1]:{radix}}")
+            break
+        last = _end_of_run(ordered, first)
+        parts.append(
+            _run_text(ordered[first], ordered[last], (last - first) and ordered[first + 1] - ordered[first], radix)
+        )
+        first = last + 1
+    return ", ".join(parts)
+
+
+def _end_of_run(ordered: list[int], first: int) -> int:
+    """Index of the last number at equal distances from `first` on: neighbours, or at least four numbers."""
+    last = min(first + 1, len(ordered) - 1)
+    step = ordered[last] - ordered[first]
+    while last + 1 < len(ordered) and ordered[last + 1] - ordered[last] == step:
+        last += 1
+    return last if step == 1 or last - first >= FEWEST_AT_A_DISTANCE - 1 else first
+
+
+def _run_text(first: int, last: int, step: int, radix: Radix) -> str:
+    if first == last:
+        return f"{first:{radix}}"
+    dash = "-" if first >= 0 else " to "
+    return f"{first:{radix}}{dash}{last:{radix}}" + (f" by {step}" if step > 1 else "")

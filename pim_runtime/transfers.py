@@ -25,6 +25,7 @@ from .errors import (
     InvalidSymbolAccessError,
     InvalidWramAccessError,
     NoProgramLoadedError,
+    OutOfMemoryError,
     UnknownSymbolError,
 )
 from .program import DpuBinary
@@ -42,6 +43,7 @@ __all__ = [
     "python_rows",
     "resolve",
     "rows_of",
+    "zero_rows",
 ]
 
 UINT_MAX = 0xFFFF_FFFF
@@ -129,6 +131,17 @@ def resolve(allocation: Allocation, dpus: range, symbol: str | DpuSymbol, offset
     if address + nbytes > size:
         raise ACCESS_ERRORS[memory](f"{nbytes} bytes at {address:#x}: the {memory.upper()} ends at {size:#x}")
     return Target(name=symbol.name, memory=memory, address=address, nbytes=nbytes)
+
+
+def zero_rows(nr_dpus: int, symbol: DpuSymbol) -> NDArray[np.uint8]:
+    """Host memory for all of a symbol, uint8 [nr_dpus, bytes]. Raises OutOfMemoryError."""
+    try:
+        return np.zeros((nr_dpus, symbol.nbytes), np.uint8)
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"this computer has no {nr_dpus * symbol.nbytes:,} bytes for symbol {symbol.name!r} of {nr_dpus} DPUs. "
+            "Copy a part of it to an array of your own, or read fewer DPUs at once"
+        ) from error
 
 
 def integer(name: str, value: Any) -> int:

@@ -18,7 +18,10 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S)
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
 TOUR, REPORT, C_NAMES = PROGRAMS
 TEXTS = [text for language, text in BLOCKS if language == "text"]
+CHECK = "$ pim check sums.py\n"
 COMMANDS = [text for language, text in BLOCKS if language == "console" and text.startswith("$ pim ")]
+COMMANDS = [text for text in COMMANDS if not text.startswith(CHECK)]
+(CHECKED,) = [text for language, text in BLOCKS if language == "console" and text.startswith(CHECK)]
 RUNS_OF_THE_SAMPLE = re.findall(r"^\| `(--\w+ \w+)` \|(?:.* \|)? (\S+) \| (\S+) \| (\S+) \|$", README, re.M)
 MEASURED = re.compile(r"^.*measured here.*$", re.M)
 
@@ -63,12 +66,32 @@ def test_the_broken_tour_reports_what_the_readme_says(tmp_path):
     assert f"{fault.value}\n" == TEXTS[1]
 
 
+def test_the_waiting_tour_reports_what_the_readme_says(tmp_path):
+    waits = "    yield barrier_wait(t, done)\n"
+    assert TOUR.count(waits) == 1
+    with pytest.raises(DpuFaultError) as fault:
+        run_file(tmp_path, "sums.py", TOUR.replace(waits, f"    if me(t) != 3:\n    {waits}"))
+    assert f"{fault.value}\n" == TEXTS[3]
+
+
+def test_the_check_of_the_racing_tour_finds_what_the_readme_says(tmp_path, monkeypatch, capsys):
+    (tmp_path / "sums.py").write_text(TOUR.replace("    yield barrier_wait(t, done)\n", ""))
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "sums.py"]) == 1
+    assert_printed(CHECKED.removeprefix(CHECK), capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("block", COMMANDS, ids=[block.split("\n")[0] for block in COMMANDS])
 def test_commands_print_what_the_readme_says(capsys, block):
-    """All but the wall-clock times, which are another computer's. Lines of dots stand for what is left out."""
+    """All but the wall-clock times, which are another computer's."""
     command, shown = block.split("\n", 1)
     assert main(shlex.split(command.removeprefix("$ pim "))) == 0
-    printed = without_measurements(capsys.readouterr().out)
+    assert_printed(shown, capsys.readouterr().out)
+
+
+def assert_printed(shown, out):
+    """Lines of dots stand for what is left out."""
+    printed = without_measurements(out)
     excerpts = re.split(r"^\.\.\.$", shown, flags=re.M)
     if len(excerpts) == 1:
         assert printed == without_measurements(shown)

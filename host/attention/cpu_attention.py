@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +15,13 @@ from importlib.resources import files
 from types import ModuleType
 from typing import Any
 
-import llvmlite
 import numba
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
 from dpu_kernels.attention import Accumulation, Norm
-from pim_runtime.compiler.cache import cache_folder, exclusive
+from pim_runtime.compiler.cache_entry import code_generator, compile_cached
 
 from .exponential import Exponential, exponential_table, power_of_two
 from .integer_math import magnitude
@@ -208,29 +205,21 @@ def _compiled(name: str, argument_types: tuple[Any, ...]) -> Callable[..., Any]:
     Before the threads start, since they would compile it one after the other.
     """
     kernels = _kernels()
-    with exclusive(cache_folder() / kernels.__name__):
-        return numba.njit([argument_types], cache=True, nogil=True)(getattr(kernels, name))
+    kernel: Callable[..., Any] = numba.njit(nogil=True)(getattr(kernels, name))
+    types_hash = hashlib.sha256(str(argument_types).encode()).hexdigest()[:24]
+    compile_cached(kernel, argument_types, f"{kernels.__name__}_{name}_{types_hash}")
+    return kernel
 
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """`cpu_kernels` with compiled helpers. A copy in the cache folder, since numba keeps machine code beside the source
-    file and an installation may be read-only; its name is a hash of what decides the machine code, as a driver's is."""
+    """`cpu_kernels` with compiled helpers, under a name that is a hash of what decides the machine code, as a driver's
+    is: a module of its own, known to `sys`, where numba looks when it reads a cache entry."""
     source = files(__package__).joinpath("cpu_kernels.py").read_text(encoding="utf-8")
-    versions = f"{numba.__version__} {llvmlite.__version__} {platform.python_version()}"
-    name = f"pim_cpu_kernels_{hashlib.sha256((source + versions).encode()).hexdigest()[:24]}"
-    path = cache_folder() / f"{name}.py"
-    with exclusive(path):
-        if not path.exists():  # numba compares the time stamp of the file with the cache entry's
-            unfinished = path.with_suffix(".tmp")
-            unfinished.write_text(source, encoding="utf-8")
-            unfinished.replace(path)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where numba looks when it reads a cache entry
-    spec.loader.exec_module(module)
+    name = f"pim_cpu_kernels_{hashlib.sha256((source + code_generator()).encode()).hexdigest()[:24]}"
+    module = ModuleType(name)
+    sys.modules[name] = module
+    exec(compile(source, f"<{name}>", "exec"), vars(module))
     for helper in ("shift_rounded", "score_rows", "sum_rows", "divided", "bit_length", "square_root"):
         setattr(module, helper, numba.njit(nogil=True)(getattr(module, helper)))
     return module

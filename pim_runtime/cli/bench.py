@@ -1,4 +1,4 @@
-"""`pim bench`: microbenchmarks of one emulated DPU beside the published ones of a real DPU."""
+"""`pim bench`: microbenchmarks of one emulated DPU beside published ones, and the score of the hazard suite."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..engine.protocol import EngineOptions
+from ..hardware import Hardware
 from ..machine import Machine
 from .bench_report import arithmetic_section, mram_section, operands_note, stream_section
+from .hazards_report import hazards_report
 from .machine_options import add_machine_options, chosen_hardware, machine_name
 from .output import Report, Section
 from .progress import progress
@@ -16,7 +18,7 @@ from .progress import progress
 __all__ = ["HELP", "NAME", "add_arguments", "run"]
 
 NAME = "bench"
-HELP = "microbenchmarks of one DPU, modelled, beside published ones"
+HELP = "microbenchmarks of one DPU beside published ones, or the score of the hazard suite"
 
 ALL_TASKLETS = range(1, 25)
 SOME_TASKLETS = (1, 2, 4, 8, 11, 16, 24)
@@ -72,14 +74,35 @@ PARTS: Mapping[str, Callable[[Machine], Section]] = MappingProxyType(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which benchmarks, and on which machine."""
-    parser.add_argument("suite", choices=("micro",), help="micro: arithmetic, MRAM bandwidth, WRAM STREAM")
-    parser.add_argument("--part", nargs="+", action="extend", choices=tuple(PARTS), help="only these (default: all)")
+    parser.add_argument(
+        "suite",
+        choices=("hazards", "micro"),
+        help="hazards: planted mistakes, and whether each is reported; micro: arithmetic, MRAM bandwidth, WRAM STREAM",
+    )
+    parser.add_argument("--part", nargs="+", action="extend", choices=tuple(PARTS), help="of micro (default: all)")
     add_machine_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> Report:
-    """Run the parts that were asked for. Raises PimError, ValueError or OSError for what cannot be run."""
-    machine, chosen = Machine(chosen_hardware(arguments)), arguments.part or tuple(PARTS)
+    """Run the suite that was asked for. Raises PimError, ValueError or OSError for what cannot be run."""
+    hardware = chosen_hardware(arguments)
+    return _hazards(hardware) if arguments.suite == "hazards" else _micro(Machine(hardware), arguments.part)
+
+
+def _hazards(hardware: Hardware) -> Report:
+    from host.hazards.registry import all_hazards
+    from host.hazards.trial import trials
+
+    hazards, outcomes = all_hazards(), []
+    with progress("hazards", total=sum(len(hazard.engines) for hazard in hazards)) as advance:
+        for outcome in trials(hazards, hardware):
+            outcomes.append(outcome)
+            advance(1)
+    return hazards_report(outcomes)
+
+
+def _micro(machine: Machine, parts: list[str] | None) -> Report:
+    chosen = parts or tuple(PARTS)
     sections = [section_of(machine) for part, section_of in PARTS.items() if part in chosen]
     notes = (
         f"Modelled on {machine_name(machine.hardware)}; instructions are counted from the kernels (dpu_kernels/micro).",

@@ -1,14 +1,12 @@
 """A report as a JSON file for other programs.
 
-Owns the file format and the writing, which leaves either the whole new file or what was there before.
+Owns the file format.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..output_file import replaced
 from .output import Report
 
 __all__ = ["report_as_json", "write_json"]
@@ -37,13 +36,10 @@ def report_as_json(report: Report, *, command: str, version: str) -> dict[str, o
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Replace `path` by `content` in one step. Raises OSError if the folder cannot be written."""
+    """Replace `path` by `content` in one step. Raises OutputError if it cannot be written."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # In the same folder, since a rename is atomic within one file system only.
-    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as folder:
-        unfinished = Path(folder) / path.name
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+    with replaced(path) as file:
+        file.write(text.encode())
 
 
 def _plain(value: object) -> object:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import PimError
-from . import attention, batching, bench, claims, info, validate
+from . import attention, batching, bench, check, claims, info, inspect_state, validate
 from .files import writable_file
 from .json_file import report_as_json, write_json
 from .output import Report
@@ -38,7 +38,7 @@ class Command(Protocol):
         """Do the work. Raises PimError, ValueError or OSError, with a message for the user, if it cannot be done."""
 
 
-COMMANDS: tuple[Command, ...] = (attention, batching, bench, claims, info, validate)
+COMMANDS: tuple[Command, ...] = (attention, batching, bench, check, claims, info, inspect_state, validate)
 """The subcommands' modules, in the order of the help."""
 
 
@@ -61,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _READER_GONE
     except (PimError, ValueError, OSError) as error:
         print(f"pim {arguments.command}: {error}", file=sys.stderr)
+        return _USER_ERROR
+    except MemoryError as error:
+        print(f"pim {arguments.command}: this computer has no memory for that: {error}. Ask for less", file=sys.stderr)
         return _USER_ERROR
 
 

@@ -1,8 +1,8 @@
 """Drivers: the generated function that runs one kernel on a range of DPUs, compiled once and cached on disk.
 
-The driver is the only cached object. Its file is named by a hash of everything that decides its machine code: the
-driver text, the kernel's closure, the sources of the device library and of this package, and the versions of numba,
-llvmlite and Python. The kernel reaches it as a global name, never as an argument or closure, which numba cannot cache.
+The driver is the only cached object. Its entry is named by a hash of everything that decides its machine code: the
+driver text, the kernel's closure, the sources of the device library and of this package, and code_generator().
+The kernel reaches it as a global name, never as an argument or closure, which numba cannot cache.
 """
 
 from __future__ import annotations
@@ -10,22 +10,19 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import platform
 import sys
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import llvmlite
-import numba
 from numba import types
 
 from ..device.run_record import MAX_TASKLETS
+from ..device.tasklet import Checks
 from ..language.closure import Closure
 from . import library, raw, views  # noqa: F401 - their import makes the device library known to numba
-from .cache import cache_folder, exclusive
+from .cache_entry import code_generator, compile_cached
 from .diagnostics import kernel_errors
 from .pipeline import kernel_jit
 
@@ -46,13 +43,14 @@ TEMPLATE = '''"""Driver of one kernel, written by {package}.compiler.driver; `ke
 from numba import int64, njit
 
 from {package}.device.faults import FaultCode, raise_fault
+from {package}.device.guards import heed_interrupt
 from {package}.device.raw import peek, poke
 from {package}.device.run_record import METERS, NR_METERS, PHASE, TASKLET
 from {package}.device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
-from {package}.device.tasklet import Tasklet
+from {package}.device.tasklet import {tasklet} as Tasklet
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def drive(
     mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases, measured
 ):
@@ -64,6 +62,7 @@ def drive(
         alive = nr_tasklets
         while alive > 0:
             stuck = True
+            heed_interrupt(run)
             for i in range(nr_tasklets):
                 if may_run(run, w, i, nr_tasklets):
                     stuck = False
@@ -87,7 +86,7 @@ STEP_GENERATOR = """for code in tasklets[i]:
 STEP_FUNCTION = "kernel(Tasklet(i, nr_tasklets, m, w, run, meters + meters_stride * i))"
 
 
-def driver_text(closure: Closure) -> str:
+def driver_text(closure: Closure, checks: Checks = "on") -> str:
     """Source of the driver of a kernel."""
     blocking = inspect.isgeneratorfunction(closure.kernel)
     # int64(i), not i: a literal would give every generator a type of its own, and an indexed tuple needs one type.
@@ -97,6 +96,7 @@ def driver_text(closure: Closure) -> str:
     )
     return TEMPLATE.format(
         package=PACKAGE,
+        tasklet="Tasklet" if checks == "on" else "UncheckedTasklet",
         create=f"tasklets = (\n            {created},\n        )" if blocking else "pass",
         step=STEP_GENERATOR if blocking else STEP_FUNCTION,
     )
@@ -104,9 +104,9 @@ def driver_text(closure: Closure) -> str:
 
 @functools.cache
 def toolchain_fingerprint() -> str:
-    """Hash of what turns any kernel into machine code: our sources, numba, llvmlite, Python."""
+    """Hash of what turns any kernel into machine code: our sources, numba, llvmlite, Python, the CPU."""
     package = files(PACKAGE)
-    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {platform.python_version()}".encode())
+    digest = hashlib.sha256(code_generator().encode())
     sources = [path for folder in ("compiler", "device") for path in package.joinpath(folder).iterdir()]
     for source in sorted((*sources, package.joinpath("counters.py")), key=lambda path: path.name):
         if source.name.endswith(".py"):
@@ -115,34 +115,24 @@ def toolchain_fingerprint() -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def load_driver(closure: Closure) -> Driver:
+def load_driver(closure: Closure, checks: Checks = "on") -> Driver:
     """The compiled driver of a kernel: from the disk cache, or compiled now and stored there.
 
     Raises KernelError when the kernel cannot be compiled.
     """
-    text = driver_text(closure)
+    text = driver_text(closure, checks)
     key = hashlib.sha256("\n".join((text, closure.fingerprint, toolchain_fingerprint())).encode()).hexdigest()[:24]
     name = f"pim_driver_{closure.kernel.__name__}_{key}"
-    path = cache_folder() / f"{name}.py"
-    with exclusive(path), kernel_errors(closure):
-        _write_once(path, text)
-        drive = _module(name, path, text, kernel_jit(closure.kernel)).drive
-        drive.compile(SIGNATURE)
+    with kernel_errors(closure):
+        drive = _module(name, text, kernel_jit(closure.kernel)).drive
+        compile_cached(drive, SIGNATURE, name)
     return drive
 
 
-def _module(name: str, path: Path, text: str, kernel: Any) -> Any:
+def _module(name: str, text: str, kernel: Any) -> Any:
     """The driver's module with the kernel in it; known to `sys`, where numba looks when it reads a cache entry."""
     module: Any = ModuleType(name)
-    module.__file__, module.kernel = str(path), kernel
+    module.kernel = kernel
     sys.modules[name] = module
-    exec(compile(text, str(path), "exec"), vars(module))
+    exec(compile(text, f"<{name}>", "exec"), vars(module))
     return module
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Keep an existing file: numba compares its time stamp with the cache entry's."""
-    if not path.exists():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(text)
-        temporary.replace(path)

@@ -1,6 +1,7 @@
 """Makes the device library callable from compiled code: the same source, compiled by numba.
 
-`printf` is the exception: it takes a literal format and any number of arguments, so its calls are expanded here.
+Two functions are exceptions: `printf` takes a literal format and any number of arguments, so its calls are expanded
+here, and `is_checked` is a constant.
 """
 
 from __future__ import annotations
@@ -11,15 +12,23 @@ from numba.core import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
-from ..device import alloc, arith, faults, log, meters, mram, perfcounter, scheduler, sync, tasklet
+from ..device import alloc, arith, faults, guards, log, meters, mram, perfcounter, scheduler, sync, tasklet
 
 __all__: list[str] = []
 
-MODULES = (tasklet, faults, meters, mram, alloc, sync, arith, perfcounter, log, scheduler)
+MODULES = (tasklet, faults, meters, guards, mram, alloc, sync, arith, perfcounter, log, scheduler)
 
 
 # What a DMA consists of is compiled into the caller: a call would cost more than the check and the copy of a row.
-INLINED = (mram.mram_read, mram.mram_write, mram.breaks_a_rule, tasklet.note_site, meters.add_meter, meters.measures)
+INLINED = (
+    mram.mram_read,
+    mram.mram_write,
+    mram.breaks_a_rule,
+    tasklet.note_site,
+    meters.add_meter,
+    meters.measures,
+    guards.spend,
+)
 
 
 def _register(function: Any) -> None:
@@ -31,6 +40,11 @@ for _module in MODULES:
     for _function in vars(_module).values():
         if getattr(_function, "__dpu_library__", False) and _function.__module__ == _module.__name__:
             _register(_function)
+
+
+@overload(tasklet.is_checked, jit_options={"forceinline": True}, strict=False)
+def _(t: Any) -> Any:
+    return (lambda t: False) if t.instance_class is tasklet.UncheckedTasklet else (lambda t: True)
 
 
 @intrinsic

@@ -9,7 +9,7 @@ from typing import Any
 from numba import njit
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.typed_passes import NopythonTypeInference
-from numba.core.untyped_passes import ReconstructSSA
+from numba.core.untyped_passes import DeadBranchPrune, ReconstructSSA
 
 __all__ = ["KernelCompiler", "helper_jit", "kernel_jit"]
 
@@ -26,6 +26,9 @@ class KernelCompiler(CompilerBase):
         passes.add_pass_after(WidenOperands, ReconstructSSA)
         passes.add_pass_after(GivePlaces, NopythonTypeInference)
         passes.add_pass_after(IntegerOnly, NopythonTypeInference)
+        # It may drop the only definition of a variable that a generator's state still names. Nothing is lost: branches
+        # on constants are gone from the source already (counting).
+        passes.passes = [(step, name) for step, name in passes.passes if step is not DeadBranchPrune]
         passes.finalize()
         return [passes]
 

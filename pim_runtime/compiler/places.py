@@ -14,7 +14,7 @@ from numba.core import ir, types
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.errors import NumbaValueError
 
-from ..device import arith, meters
+from ..device import arith, guards, meters
 from ..device.tasklet import Tasklet, charge, me, note_site, nr_tasklets, stated
 from ..language.closure import file_key
 from .types import CastType
@@ -25,7 +25,7 @@ __all__ = ["GivePlaces"]
 DIVISIONS = (operator.floordiv, operator.mod, operator.ifloordiv, operator.imod)
 POWERS = (operator.pow, operator.ipow)  # zero to a negative power divides
 CANNOT_FAULT = (arith.add, arith.sub, arith.mul, arith.neg, arith.less, arith.shl, arith.shr, arith.clz, arith.popcount)
-METERING = tuple(getattr(meters, name) for name in meters.__all__ if callable(getattr(meters, name)))
+METERING = (guards.spend, *(getattr(meters, name) for name in meters.__all__ if callable(getattr(meters, name))))
 HARMLESS = (me, nr_tasklets, charge, stated, range, len, min, max, abs, bool, int, *CANNOT_FAULT, *METERING)
 
 
@@ -41,7 +41,7 @@ class GivePlaces(FunctionPass):
     def run_pass(self, state: Any) -> bool:
         self.state, self.typemap, self.calltypes = state, state.typemap, state.calltypes
         arguments = zip(state.func_ir.arg_names, state.args, strict=True)
-        self.tasklet = next((name for name, ty in arguments if _is_tasklet(ty)), None)
+        self.tasklet = next((name for name, ty in arguments if _is_checked_tasklet(ty)), None)
         for block in state.func_ir.blocks.values():
             self.block, self.out = block, []
             noted = None
@@ -134,5 +134,5 @@ class GivePlaces(FunctionPass):
         self.assign(self.call_expression(function, *args), types.none, args[-1].loc)
 
 
-def _is_tasklet(ty: types.Type) -> bool:
+def _is_checked_tasklet(ty: types.Type) -> bool:
     return isinstance(ty, types.BaseNamedTuple) and ty.instance_class is Tasklet

@@ -29,6 +29,14 @@ def load_int64(typingctx: Any, address: Any) -> Any:
 
 
 @intrinsic
+def load_shared_int64(typingctx: Any, address: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load_atomic(builder.inttoptr(args[0], INT64.as_pointer()), "monotonic", 8)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def store_int64(typingctx: Any, address: Any, value: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
@@ -73,6 +81,11 @@ def count_ones(typingctx: Any, pattern: Any) -> Any:
 @overload(raw.peek, strict=False)
 def _(address: Any) -> Any:
     return lambda address: load_int64(address)
+
+
+@overload(raw.peek_shared, strict=False)
+def _(address: Any) -> Any:
+    return lambda address: load_shared_int64(address)
 
 
 @overload(raw.poke, strict=False)

@@ -1,6 +1,7 @@
 """Views on WRAM in compiled code: pointer, length, and the run record that a broken access is reported to.
 
-Every access checks its index as an unsigned number, so negative indices fault too. A check that cannot fail, such as
+Every access checks its index as an unsigned number, so negative indices fault too; views of an UncheckedTasklet check
+nothing. A check that cannot fail, such as
 `view[i]` for i below the length of a window, costs nothing: LLVM removes it, and the loop still vectorises.
 """
 
@@ -18,6 +19,7 @@ from ..device.faults import FaultCode, KernelFault, raise_fault
 from ..device.integers import IntegerType
 from ..device.raw import peek
 from ..device.run_record import FAULT_CODE, FAULT_SITE, FAULT_VALUES, WRAM_END
+from ..device.tasklet import Checks, UncheckedTasklet
 from ..device.view import wram_view
 from .types import CastType, value_type
 
@@ -28,13 +30,20 @@ NO_SITE = 0
 INDEX = types.Integer | types.Boolean | types.IntEnumMember
 
 
-class ViewType(types.Type):
-    """A view of elements of one integer type."""
+def checks_of(maker: Any) -> Checks:
+    """Whether a tasklet or a view, by its type, keeps to the rules of the machine."""
+    if isinstance(maker, ViewType):
+        return maker.checks
+    return "off" if maker.instance_class is UncheckedTasklet else "on"
 
-    def __init__(self, kind: IntegerType) -> None:
-        self.kind = kind
+
+class ViewType(types.Type):
+    """A view of elements of one integer type, which a checked tasklet made or an unchecked one."""
+
+    def __init__(self, kind: IntegerType, checks: Checks) -> None:
+        self.kind, self.checks = kind, checks
         self.element = types.Integer.from_bitwidth(kind.bits, kind.signed)
-        super().__init__(f"view({kind.name})")
+        super().__init__(f"view({kind.name}, checks {checks})")
 
 
 @register_model(ViewType)
@@ -47,20 +56,28 @@ class ViewModel(models.StructModel):
 
 
 @intrinsic
-def make_view(typingctx: Any, kind: Any, pointer: Any, length: Any, base: Any, run: Any) -> Any:
-    view_type = ViewType(kind.kind)
+def make_view(typingctx: Any, maker: Any, kind: Any, pointer: Any, length: Any, base: Any, run: Any) -> Any:
+    """A view that checks as its maker does, which is a tasklet or a view."""
+    view_type = ViewType(kind.kind, checks_of(maker))
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         view = cgutils.create_struct_proxy(view_type)(context, builder)
-        _, view.pointer, view.length, view.base, view.run = args
+        _, _, view.pointer, view.length, view.base, view.run = args
         return view._getvalue()
 
-    return view_type(kind, types.int64, types.int64, types.int64, types.int64), codegen
+    return view_type(maker, kind, types.int64, types.int64, types.int64, types.int64), codegen
 
 
 def _checked_cell(context: Any, builder: Any, view_type: ViewType, value: Any, index: Any, site: Any) -> Any:
     """Pointer to the element; leaves the function in fault when the index is outside the view."""
     view = cgutils.create_struct_proxy(view_type)(context, builder, value=value)
+    if view_type.checks == "on":
+        _check_index(context, builder, view, index, site)
+    element = context.get_data_type(view_type.element)
+    return builder.gep(builder.inttoptr(view.pointer, element.as_pointer()), [index])
+
+
+def _check_index(context: Any, builder: Any, view: Any, index: Any, site: Any) -> None:
     with builder.if_then(builder.icmp_unsigned(">=", index, view.length), likely=False):
         cells = builder.inttoptr(view.run, INT64.as_pointer())
         last = builder.sub(view.length, INT64(1))
@@ -74,8 +91,6 @@ def _checked_cell(context: Any, builder: Any, view_type: ViewType, value: Any, i
         for cell, number in stores.items():
             builder.store(number, builder.gep(cells, [INT64(cell)]))
         context.call_conv.return_user_exc(builder, KernelFault, ())
-    element = context.get_data_type(view_type.element)
-    return builder.gep(builder.inttoptr(view.pointer, element.as_pointer()), [index])
 
 
 @intrinsic
@@ -167,13 +182,13 @@ def _(view: Any) -> Any:
 
 @overload_method(ViewType, "window", strict=False)
 def _(view: Any, first: Any, length: Any) -> Any:
-    kind, itemsize = view.kind, view.kind.itemsize
+    kind, itemsize, checked = view.kind, view.kind.itemsize, view.checks == "on"
 
     def window(view: Any, first: Any, length: Any) -> Any:
         size = len(view)
-        if (first < 0) | (first > size) | (length < 0) | (length > size - first):
+        if checked and ((first < 0) | (first > size) | (length < 0) | (length > size - first)):
             raise_fault(view.run, FaultCode.WINDOW, first, length, size, 0)
-        return make_view(kind, view.pointer + itemsize * first, length, view.base, view.run)
+        return make_view(view, kind, view.pointer + itemsize * first, length, view.base, view.run)
 
     return window
 
@@ -182,15 +197,15 @@ def _(view: Any, first: Any, length: Any) -> Any:
 def _(t: Any, kind: Any, address: Any, length: Any) -> Any:
     if not isinstance(kind, CastType):
         raise TypingError(f"the second argument is an integer type such as int32, not {kind}")
-    itemsize = kind.kind.itemsize
+    itemsize, checked = kind.kind.itemsize, checks_of(t) == "on"
 
     def view(t: Any, kind: Any, address: Any, length: Any) -> Any:
         nr_bytes, end = length * itemsize, peek(t.run + 8 * WRAM_END)
         # Each bound on its own, so that no sum of them can wrap.
-        if (address < 0) | (length < 0) | (length > end) | (address > end - nr_bytes):
+        if checked and ((address < 0) | (length < 0) | (length > end) | (address > end - nr_bytes)):
             raise_fault(t.run, FaultCode.WRAM_RANGE, address, length, itemsize, end)
-        if address % itemsize != 0:
+        if checked and address % itemsize != 0:
             raise_fault(t.run, FaultCode.WRAM_ALIGNMENT, address, itemsize, 0, 0)
-        return make_view(kind, t.wram + address, length, t.wram, t.run)
+        return make_view(t, kind, t.wram + address, length, t.wram, t.run)
 
     return view

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ..device.library import DpuFunction
+from ..device.tasklet import Checks
+from .guarding import Effort
 from .meters import Block, Events, Meters
 from .types import Types
 from .values import Value
@@ -47,6 +49,9 @@ class Functions(Protocol):
     """Who knows the functions of a program."""
 
     meters: Meters
+    checks: Checks
+
+    def effort(self, function: DpuFunction, arguments: tuple[Value, ...]) -> Effort: ...
 
     def called(self, function: DpuFunction, arguments: tuple[Value, ...], *, counting: Counting) -> Called: ...
 

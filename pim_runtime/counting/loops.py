@@ -10,6 +10,7 @@ import ast
 from ..counters import Counter
 from . import tree
 from .context import Loop
+from .guarding import Payment, paid
 from .leaving import may_leave_loop
 from .measuring import both_ways
 from .meters import Block
@@ -37,7 +38,7 @@ class Statements(SimpleStatements):
         body.absorb(test_block.events)  # a loop is tested in front of it and behind every iteration
         self.block.absorb(test_block.events)
         statements = self.block_of(node.body, body)
-        statements = self.counted(body, statements, node)
+        statements = [*self.paid(node, "each iteration"), *self.counted(body, statements, node)]
         self.loops.pop()
         self.forget(node)
         orelse = self.otherwise(node)
@@ -46,6 +47,10 @@ class Statements(SimpleStatements):
             stop = ast.copy_location(ast.If(fails, [*orelse, ast.copy_location(ast.Break(), node)], []), node)
             statements, test, orelse = [*before, stop, *statements], tree.number(1, node), []
         return self.done([*loop.prelude, tree.replaced(node, test=test, body=statements, orelse=orelse)], node)
+
+    def paid(self, node: ast.For | ast.While, way: Payment, iterations: str = "") -> list[ast.stmt]:
+        """The guard of a loop, if it pays in this way (guarding.paid)."""
+        return paid(node, way, self.types, self.functions, iterations)
 
     def otherwise(self, node: ast.For | ast.While) -> list[ast.stmt]:
         """What runs when a loop was not left by `break`."""
@@ -86,12 +91,13 @@ class Statements(SimpleStatements):
         leaves = any(may_leave_loop(statement) for statement in node.body)
         if leaves:
             statements = self.counted(body, statements, node)
+        statements = [*self.paid(node, "each iteration"), *statements]
         self.loops.pop()
         self.forget(node)
         self.names.changed({node.target.id})
         name = self.names.fresh("i")
         made = tree.assign(name, iterable, node)
-        head = [*loop.prelude, made]
+        head = [*loop.prelude, made, *self.paid(node, "whole loop", name)]
         if count is not None and not leaves:
             self.block.absorb(body.events, count)
         elif body.events and not leaves:

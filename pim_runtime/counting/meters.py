@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..counters import NR_COUNTERS, Counter
+from ..device.meters import FIRST_METER
 
 __all__ = ["Block", "Events", "MeterTable", "Meters", "Place"]
 
@@ -51,7 +52,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeterTable:
-    """Meters 1 to nr_meters - 1 of a kernel; 0 is the cell MEASURES.
+    """Meters FIRST_METER to nr_meters - 1 of a kernel; what is in front of them is no meter (device.meters).
 
     places, counters, units: one entry per meter, line and counter, int64 except places.
     meters: the meter of each entry. has_variable: some entry depends on the data.
@@ -86,7 +87,7 @@ class Meters:
     """Meters under construction."""
 
     def __init__(self) -> None:
-        self._events: list[Events] = [{}]
+        self._events: list[Events] = [{} for _ in range(FIRST_METER)]
         self._variable = False
 
     def new(self, events: Events, *, variable: bool = False) -> int:

@@ -20,13 +20,13 @@ from .operations import Routine
 from .types import Types, is_fixed
 from .values import INT, Int, Known, Value, ViewOf, of_kind
 
-__all__ = ["ANYTHING", "KEPT", "METERS", "PREFIX", "RUN_TIME", "Names", "element_of", "has_effects", "kind_of"]
+__all__ = ["ANYTHING", "KEPT", "METERS", "PREFIX", "RUN_TIME", "SPEND", "Names", "element_of", "has_effects", "kind_of"]
 
 PREFIX = RESERVED_PREFIX
 METERS, MEASURES = f"{PREFIX}m", f"{PREFIX}x"  # a tasklet's meters, and whether this DPU measures
 PLACEHOLDER = f"{PREFIX}leave"
 KEPT = f"{PREFIX}v"  # values that are computed before the statement which needs them
-ADD = f"{PREFIX}add"
+ADD, SPEND = f"{PREFIX}add", f"{PREFIX}spend"
 RUN_TIME = {
     ADD: "add_meter",
     f"{PREFIX}measures": "measures",

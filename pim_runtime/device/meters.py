@@ -12,7 +12,11 @@ from .library import library
 from .raw import peek, poke
 
 __all__ = [
+    "FIRST_METER",
+    "ITERATIONS_IN_RESERVE",
+    "ITERATIONS_LEFT",
     "MEASURES",
+    "RUN",
     "add_meter",
     "measures",
     "mul16_long",
@@ -23,7 +27,9 @@ __all__ = [
     "udiv64_steps",
 ]
 
-MEASURES = 0  # cell of a tasklet's meters that says whether data-dependent amounts are counted on this DPU
+# Cells of a tasklet's row of meters. In front of the meters: whether data-dependent amounts are counted on this DPU,
+# the loop iterations that it may still run (device.guards), and the address of the run record.
+MEASURES, ITERATIONS_LEFT, ITERATIONS_IN_RESERVE, RUN, FIRST_METER = range(5)
 LOW_WORD = 0xFFFF_FFFF
 SHORT_DIVISION = -3  # slots: 6 when the dividend has fewer bits than the divisor, against 9 for one quotient bit
 

@@ -10,7 +10,7 @@ from .faults import FaultCode, fault
 from .library import library
 from .raw import copy_words, peek, prefetch
 from .run_record import MRAM_END
-from .tasklet import Tasklet
+from .tasklet import Tasklet, is_checked
 from .view import View
 
 __all__ = ["DMA_GRANULARITY_BYTES", "MAX_DMA_BYTES", "MIN_DMA_BYTES", "mram_read", "mram_write"]
@@ -50,7 +50,7 @@ def refuse_dma(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> No
 @library
 def mram_read(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> None:
     """Copy `nr_bytes` from MRAM to the start of `buffer`. C: mram_read(from, to, n)."""
-    if breaks_a_rule(t, mram_address, buffer, nr_bytes):
+    if is_checked(t) and breaks_a_rule(t, mram_address, buffer, nr_bytes):
         refuse_dma(t, mram_address, buffer, nr_bytes)
     prefetch(t.mram + mram_address + min(8 * nr_bytes, FARTHEST_PREFETCH_BYTES), nr_bytes)
     copy_words(buffer.pointer, t.mram + mram_address, nr_bytes >> 3)
@@ -59,6 +59,6 @@ def mram_read(t: Tasklet, mram_address: int, buffer: View, nr_bytes: int) -> Non
 @library
 def mram_write(t: Tasklet, buffer: View, mram_address: int, nr_bytes: int) -> None:
     """Copy `nr_bytes` from the start of `buffer` to MRAM. C: mram_write(from, to, n)."""
-    if breaks_a_rule(t, mram_address, buffer, nr_bytes):
+    if is_checked(t) and breaks_a_rule(t, mram_address, buffer, nr_bytes):
         refuse_dma(t, mram_address, buffer, nr_bytes)
     copy_words(t.mram + mram_address, buffer.pointer, nr_bytes >> 3)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..counters import NR_COUNTERS, Counter
 from .faults import FaultCode, fault
 from .library import library
+from .meters import FIRST_METER
 from .raw import peek, poke
 from .run_record import METER_PRICES, METERS, NR_METERS, PERF_CONFIG, PERF_COSTS, PERF_START, TOTALS
 from .tasklet import Tasklet
@@ -38,7 +39,7 @@ def elapsed(t: Tasklet) -> int:
     nr_meters, prices = peek(t.run + 8 * NR_METERS), peek(t.run + 8 * METER_PRICES)
     for tasklet in range(t.nr_tasklets):
         meters = peek(t.run + 8 * METERS) + 8 * nr_meters * tasklet
-        for meter in range(1, nr_meters):
+        for meter in range(FIRST_METER, nr_meters):
             amount = peek(meters + 8 * meter)
             for entry in range(peek(prices + 8 * meter), peek(prices + 8 * (meter + 1)), 2):
                 total += amount * peek(prices + 8 * (entry + 1)) * price(t, config, peek(prices + 8 * entry))

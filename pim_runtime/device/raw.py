@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import ctypes
 
-__all__ = ["copy_words", "peek", "peek8", "poke", "poke8", "prefetch"]
+__all__ = ["copy_words", "peek", "peek8", "peek_shared", "poke", "poke8", "prefetch"]
 
 
 def peek(address: int) -> int:
     """The int64 at `address`."""
     return ctypes.c_int64.from_address(address).value
+
+
+def peek_shared(address: int) -> int:
+    """The int64 at `address`, which another thread may change at any time."""
+    return peek(address)
 
 
 def poke(address: int, value: int) -> None:

@@ -14,7 +14,9 @@ __all__ = [
     "FAULT_CODE",
     "FAULT_SITE",
     "FAULT_VALUES",
+    "INTERRUPT",
     "LOG_BYTES",
+    "MAX_ITERATIONS",
     "MAX_TASKLETS",
     "METERS",
     "METER_PRICES",
@@ -54,11 +56,13 @@ PERF_START = 11  # its value at the last reset
 NEXT_TICKET = 12  # arrival order of blocked tasklets
 MRAM_END = 13  # size of the DPU's MRAM
 WRAM_END = 14  # size of the DPU's WRAM
-NR_METERS = 15  # meters of the program, the cell MEASURES included
+NR_METERS = 15  # meters of the program, the cells in front of them included
 METERS = 16  # address of the meters of all tasklets, int64 [MAX_TASKLETS, NR_METERS]
 METER_PRICES = 17  # address of what one unit of each meter stands for (counting.meters)
 METER_TOTALS = 18  # address of the meters of all DPUs so far, int64 [2, NR_METERS]: without and with measuring
-PERF_COSTS = 20  # cycles per unit of each counter, in 1/16 cycle
+MAX_ITERATIONS = 19  # loop iterations that a tasklet may run in a launch
+INTERRUPT = 20  # address of a cell that the host sets to interrupt the launch
+PERF_COSTS = 21  # cycles per unit of each counter, in 1/16 cycle
 TOTALS = PERF_COSTS + NR_COUNTERS  # counters of the DPU, all tasklets, flushed so far
 STATES = TOTALS + NR_COUNTERS  # what each tasklet waits for: a yield code, RUNNABLE or FINISHED
 SITES = STATES + MAX_TASKLETS  # source place of each tasklet's latest call into the device library

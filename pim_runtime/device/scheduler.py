@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..counters import NR_COUNTERS, Counter
 from .faults import FaultCode, raise_fault
 from .library import library
-from .meters import MEASURES
+from .meters import FIRST_METER, ITERATIONS_IN_RESERVE, MEASURES, RUN
 from .perfcounter import COUNT_NOTHING
 from .raw import peek, peek8, poke, poke8
 from .run_record import (
@@ -17,6 +17,7 @@ from .run_record import (
     FAULT_CODE,
     FAULT_SITE,
     FAULT_VALUES,
+    MAX_ITERATIONS,
     MAX_TASKLETS,
     METER_PRICES,
     METER_TOTALS,
@@ -69,7 +70,10 @@ def boot(run: int, wram: int, dpu: int, counters: int, measured: bool) -> None:
     for cell in range(nr_meters * MAX_TASKLETS):
         poke(meters + 8 * cell, 0)
     for tasklet in range(MAX_TASKLETS):
-        poke(meters + 8 * (nr_meters * tasklet + MEASURES), 1 if measured else 0)
+        row = meters + 8 * nr_meters * tasklet
+        poke(row + 8 * MEASURES, 1 if measured else 0)
+        poke(row + 8 * ITERATIONS_IN_RESERVE, peek(run + 8 * MAX_ITERATIONS))
+        poke(row + 8 * RUN, run)
     for bit in range(NR_MUTEX_BITS):
         poke(run + 8 * (MUTEX_OWNERS + bit), 0)
     poke(wram + LOG_WRITTEN, 0)
@@ -146,10 +150,18 @@ def block(run: int, wram: int, tasklet: int, nr_tasklets: int, code: int, counte
 
 @library
 def arrive(run: int, barrier: int, code: int, nr_tasklets: int, counters: int) -> None:
-    """One more tasklet waits; the last one opens the barrier for all, reloads it and begins a new phase."""
+    """One more tasklet waits; the last one opens the barrier for all, reloads it and begins a new phase.
+
+    Faults when the barrier opens for fewer than it counts: those who waited in a launch that faulted have come as well.
+    """
     missing = peek8(barrier + COUNT) - 1
     poke8(barrier + COUNT, missing)
     if missing == 0:
+        waiting = 0
+        for other in range(nr_tasklets):
+            waiting += state_of(run, other) == code
+        if waiting < peek8(barrier + INITIAL_COUNT):
+            raise_fault(run, FaultCode.BARRIER_OPENS_EARLY, waiting, peek8(barrier + INITIAL_COUNT), 0, 0)
         poke8(barrier + COUNT, peek8(barrier + INITIAL_COUNT))
         for other in range(nr_tasklets):
             flush_counters(run, other, counters)
@@ -178,7 +190,7 @@ def flush_counters(run: int, tasklet: int, counters: int) -> None:
     row, nr_meters, prices = row_of(run, tasklet, counters), peek(run + 8 * NR_METERS), peek(run + 8 * METER_PRICES)
     meters = peek(run + 8 * METERS) + 8 * nr_meters * tasklet
     totals = peek(run + 8 * METER_TOTALS) + 8 * nr_meters * peek(meters + 8 * MEASURES)
-    for meter in range(1, nr_meters):
+    for meter in range(FIRST_METER, nr_meters):
         amount = peek(meters + 8 * meter)
         if amount != 0:
             poke(meters + 8 * meter, 0)

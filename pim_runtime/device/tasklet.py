@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .library import library
 from .raw import poke
 from .run_record import SITES
 
-__all__ = ["Tasklet", "charge", "me", "note_site", "nr_tasklets", "stated"]
+__all__ = ["Checks", "Tasklet", "UncheckedTasklet", "charge", "is_checked", "me", "note_site", "nr_tasklets", "stated"]
+
+
+Checks = Literal["on", "off"]
+"""Whether a kernel that breaks a rule of the machine stops in fault."""
 
 
 class Tasklet(NamedTuple):
@@ -20,6 +24,17 @@ class Tasklet(NamedTuple):
     wram: int
     run: int
     meters: int
+
+
+class UncheckedTasklet(Tasklet):
+    """The tasklet of a kernel that is compiled without the rules of the machine (EngineOptions.checks)."""
+
+    __slots__ = ()
+
+
+def is_checked(t: Tasklet) -> bool:
+    """Whether a broken rule stops the DPU in fault. To the compiler a constant, by the type of the tasklet."""
+    return not isinstance(t, UncheckedTasklet)
 
 
 @library

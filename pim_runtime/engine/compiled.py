@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..device.run_record import DPU
+from ..device.faults import FaultCode
+from ..device.run_record import DPU, FAULT_CODE
+from ..device.tasklet import Checks
 from ..errors import KernelError
 from ..language.closure import Closure
 from .faults import Fault, read_fault
@@ -17,6 +19,9 @@ __all__ = ["CompiledEngine"]
 class CompiledEngine:
     """Runs machine code; imports numba when the first program is prepared."""
 
+    def __init__(self, checks: Checks) -> None:
+        self._checks = checks
+
     def prepare(self, closure: Closure) -> None:
         from ..compiler.driver import load_driver
 
@@ -25,14 +30,14 @@ class CompiledEngine:
                 f"the kernel {closure.kernel.__qualname__} calls print() or breakpoint(), which only CPython runs: use "
                 "EngineOptions(engine='interpreted'), or printf(t, ...)"
             )
-        load_driver(closure)
+        load_driver(closure, self._checks)
 
     def run(
         self, closure: Closure, nr_tasklets: int, dpus: range, addresses: Addresses, record: NDArray[np.int64]
     ) -> list[Fault]:
         from ..compiler.driver import load_driver
 
-        drive, faults, first = load_driver(closure), [], dpus.start
+        drive, faults, first = load_driver(closure, self._checks), [], dpus.start
         while first < dpus.stop:
             try:
                 drive(
@@ -51,7 +56,9 @@ class CompiledEngine:
                 )
                 break
             except Exception as error:  # a fault, or what the kernel raised: the record says where
+                if record[FAULT_CODE] == FaultCode.INTERRUPTED:
+                    break
                 dpu = int(record[DPU])
-                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
+                faults.append(read_fault(record, dpu, nr_tasklets, error, closure, addresses.wram_of(dpu)))
                 first = dpu + 1
         return faults

@@ -6,59 +6,110 @@ seeded random order, which exposes kernels that only work in the cyclic one.
 
 from __future__ import annotations
 
+import bdb
+import contextlib
 import ctypes
 import inspect
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, FunctionType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..device.faults import FaultCode, raise_fault
-from ..device.run_record import FAULT_CODE, FAULT_SITE, METERS, NR_METERS, PHASE, SITES, TASKLET
+from ..device.raw import peek
+from ..device.run_record import DPU, FAULT_CODE, FAULT_SITE, METERS, NR_METERS, PHASE, SITES, TASKLET
 from ..device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
 from ..device.tasklet import Tasklet
+from ..errors import DebuggerQuitError
 from ..language.closure import Closure, file_key
+from .breakpoints import checked_breakpoints
 from .faults import Fault, read_fault
 from .protocol import Addresses, EngineOptions
 
 __all__ = ["InterpretedEngine"]
+
+Advance = Callable[[Iterator[int], None], int | None]
+"""Resumes a tasklet: its next yield code, or None at its end."""
+
+
+class RunningTasklet(Tasklet):
+    """A tasklet that a debugger can ask more than a kernel can."""
+
+    __slots__ = ()
+
+    @property
+    def dpu(self) -> int:
+        """Number of its DPU inside the allocation."""
+        return peek(self.run + 8 * DPU)
+
+    def __repr__(self) -> str:
+        return f"tasklet {self.me} of {self.nr_tasklets} on DPU {self.dpu}"
 
 
 class InterpretedEngine:
     """Runs kernels as CPython generators, one DPU after the other."""
 
     def __init__(self, options: EngineOptions) -> None:
-        self._order = options.tasklet_order
+        self._order, self._breakpoints = options.tasklet_order, options.breakpoints
         self._random = random.Random(options.seed)
 
     def prepare(self, closure: Closure) -> None:
-        """Nothing to do: the source is the program."""
+        """The source is the program. Raises KernelError for a breakpoint that it has no line for."""
+        checked_breakpoints(self._breakpoints, closure)
 
     def run(
         self, closure: Closure, nr_tasklets: int, dpus: range, addresses: Addresses, record: NDArray[np.int64]
     ) -> list[Fault]:
         faults = []
-        for dpu in dpus:
-            try:
-                self._run_dpu(closure.kernel, nr_tasklets, dpu, addresses, record)
-            except Exception as error:  # a fault, or what the kernel raised
-                record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), closure.functions)
-                faults.append(read_fault(record, dpu, nr_tasklets, error, closure.files))
+        with self._advancing(closure, record) as advance:
+            for dpu in dpus:
+                try:
+                    self._run_dpu(closure.kernel, nr_tasklets, dpu, addresses, record, advance)
+                except bdb.BdbQuit:
+                    raise DebuggerQuitError(
+                        f"the debugger was quit in tasklet {record[TASKLET]} of DPU {dpu}: the launch has stopped "
+                        "there, and memories are as they were at that moment"
+                    ) from None
+                except Exception as error:  # a fault, or what the kernel raised
+                    if not record[FAULT_SITE]:
+                        record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), closure.functions)
+                    faults.append(read_fault(record, dpu, nr_tasklets, error, closure, addresses.wram_of(dpu)))
         return faults
 
+    @contextlib.contextmanager
+    def _advancing(self, closure: Closure, record: NDArray[np.int64]) -> Iterator[Advance]:
+        """What resumes a tasklet: `next`, or the debugger."""
+        if not self._breakpoints and not closure.debugs:
+            yield next
+            return
+        from .debugger import Debugger
+
+        debugger = Debugger(self._breakpoints, closure, record)
+        try:
+            yield debugger.advance
+        finally:
+            debugger.close()
+
     def _run_dpu(
-        self, kernel: FunctionType, nr_tasklets: int, dpu: int, addresses: Addresses, record: NDArray[np.int64]
+        self,
+        kernel: FunctionType,
+        nr_tasklets: int,
+        dpu: int,
+        addresses: Addresses,
+        record: NDArray[np.int64],
+        advance: Advance,
     ) -> None:
         run = record.ctypes.data
-        wram = addresses.wram + dpu * addresses.wram_stride
+        wram = addresses.wram_of(dpu)
         rows = addresses.counters + dpu * addresses.counters_stride
         boot(run, wram, dpu, rows, ctypes.c_int64.from_address(addresses.measured + 8 * dpu).value != 0)
         mram = addresses.mram + dpu * addresses.mram_stride
         meters, stride = int(record[METERS]), 8 * int(record[NR_METERS])
         steps = [
-            _steps(kernel, Tasklet(i, nr_tasklets, mram, wram, run, meters + stride * i)) for i in range(nr_tasklets)
+            _steps(kernel, RunningTasklet(i, nr_tasklets, mram, wram, run, meters + stride * i))
+            for i in range(nr_tasklets)
         ]
         alive = list(range(nr_tasklets))
         while alive:
@@ -68,7 +119,7 @@ class InterpretedEngine:
                     continue
                 stuck = False
                 record[TASKLET] = tasklet
-                code = next(steps[tasklet], None)
+                code = advance(steps[tasklet], None)
                 if code is not None:
                     record[SITES + tasklet] = _site_of_generator(steps[tasklet])
                     block(run, wram, tasklet, nr_tasklets, code, rows)

@@ -9,7 +9,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..device.guards import UNLIMITED_ITERATIONS
+from ..device.tasklet import Checks
 from ..language.closure import Closure
+from .breakpoints import Breakpoint
 from .faults import Fault
 
 __all__ = ["Addresses", "Engine", "EngineOptions"]
@@ -32,6 +35,12 @@ class EngineOptions:
         32-bit multiplies and of divisions) is counted on every DPU ("exact"), on N of them spread over the launch
         ("sample:N"; the others are taken to need as much per operation), or taken from the profile ("static").
         Default: "sample:8".
+    max_iterations: loop iterations that one tasklet may run in a launch, None for any number; one that runs more is
+        stopped in fault. Short loops over a fixed range do not count. Default: 2**30.
+    breakpoints: where kernels stop in the debugger; needs the interpreted engine. Default: nowhere.
+    checks: "off" compiles kernels without the rules of the machine and without max_iterations, to measure what they
+        cost. Dangerous: a kernel that breaks a rule may crash this process, or change any of its memory, and an endless
+        loop cannot be stopped. Needs the compiled engine. Default: "on".
     """
 
     engine: Literal["compiled", "interpreted"] = "compiled"
@@ -39,6 +48,9 @@ class EngineOptions:
     seed: int = 0
     threads: int | None = None
     timing: str = "sample:8"
+    max_iterations: int | None = 1 << 30
+    breakpoints: tuple[Breakpoint, ...] = ()
+    checks: Checks = "on"
 
     def __post_init__(self) -> None:
         if self.engine not in ("compiled", "interpreted"):
@@ -47,10 +59,18 @@ class EngineOptions:
             raise ValueError(f"tasklet_order {self.tasklet_order!r}: choose 'cyclic' or 'random'")
         if self.tasklet_order == "random" and self.engine == "compiled":
             raise ValueError("tasklet_order 'random' needs engine='interpreted': compiled tasklets run in turn")
+        if self.breakpoints and self.engine == "compiled":
+            raise ValueError("breakpoints need engine='interpreted': compiled kernels cannot be stopped")
         if self.timing not in ("off", "static", "exact") and not SAMPLE.fullmatch(self.timing):
             raise ValueError(f"timing {self.timing!r}: choose 'exact', 'sample:N' with N at least 1, 'static' or 'off'")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: at least 1, or None for one per CPU")
+        if self.checks not in ("on", "off"):
+            raise ValueError(f"checks {self.checks!r}: choose 'on' or 'off'")
+        if self.checks == "off" and self.engine == "interpreted":
+            raise ValueError("checks 'off' needs engine='compiled': the interpreted engine always checks")
+        if self.max_iterations is not None and not 1 <= self.max_iterations <= UNLIMITED_ITERATIONS:
+            raise ValueError(f"max_iterations is {self.max_iterations}: 1 to 2**62, or None for any number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +85,10 @@ class Addresses:
     counters_stride: int
     phases: int
     measured: int
+
+    def wram_of(self, dpu: int) -> int:
+        """Host address of a DPU's WRAM."""
+        return self.wram + dpu * self.wram_stride
 
 
 class Engine(Protocol):

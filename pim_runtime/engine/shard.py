@@ -8,15 +8,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..commands import Load, Memory, Read, Write
+from ..blocks import Blocks, blocks_of_pages
+from ..commands import Capture, Load, Memory, Read, Restore, Write
 from ..counters import NR_COUNTERS, LaunchCounters
 from ..counting.lines import line_profile
 from ..counting.program import CountedKernel, counted, uncounted
-from ..device.run_record import LOG_BYTES, MAX_TASKLETS, MRAM_END, NR_CELLS, PERF_COSTS, WRAM_END
+from ..device.guards import UNLIMITED_ITERATIONS
+from ..device.run_record import (
+    INTERRUPT,
+    LOG_BYTES,
+    MAX_ITERATIONS,
+    MAX_TASKLETS,
+    MRAM_END,
+    NR_CELLS,
+    PERF_COSTS,
+    WRAM_END,
+)
 from ..device.scheduler import MAX_PHASES
 from ..hardware import TICKS_PER_CYCLE, Hardware
 from ..lines import LineProfile
-from ..memory import Reservation
+from ..memory import PAGE_BYTES, Reservation
 from ..program import DpuBinary
 from ..timing.prices import issue_ticks, occupancy_ticks
 from .compiled import CompiledEngine
@@ -36,18 +47,21 @@ class Shard:
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: EngineOptions) -> None:
         self.hardware, self.nr_dpus = hardware, nr_dpus
-        self.engine: Engine = CompiledEngine() if options.engine == "compiled" else InterpretedEngine(options)
+        self.engine: Engine = (
+            CompiledEngine(options.checks) if options.engine == "compiled" else InterpretedEngine(options)
+        )
         self._mram = Reservation(nr_dpus * hardware.dpu.mram_bytes)
         self._wram = Reservation(nr_dpus * hardware.dpu.wram_bytes)
         self._counters = Reservation(nr_dpus * COUNTERS_BYTES)
         self._phases, self._measured = np.zeros(nr_dpus, np.int64), np.zeros(nr_dpus, np.int64)
-        self._timing = options.timing
+        self._interrupt = np.zeros(1, np.int64)
+        self._timing, self._max_iterations = options.timing, options.max_iterations or UNLIMITED_ITERATIONS
+        self._checks = options.checks
         self._records = threading.local()
 
     def memory(self, memory: Memory) -> NDArray[np.uint8]:
         """A memory of all DPUs, uint8 [nr_dpus, bytes]."""
-        reservation = self._mram if memory == "mram" else self._wram
-        return reservation.array.reshape(self.nr_dpus, -1)
+        return self._reservation(memory).array.reshape(self.nr_dpus, -1)
 
     def load(self, command: Load) -> None:
         """Write initial WRAM variables and `.mram` segments, and let the engine prepare the kernel."""
@@ -67,6 +81,33 @@ class Shard:
         for source, row in self._pairs(command, dpus):
             row[...] = source
 
+    def capture(self, command: Capture) -> Blocks:
+        """A copy of what is not zero in a memory of some DPUs."""
+        dpus = command.dpus
+        return Blocks.taken(self.memory(command.memory)[dpus.start : dpus.stop], self._touched(command.memory, dpus))
+
+    def restore(self, command: Restore) -> None:
+        """Put captured blocks back, and zeros where there are none."""
+        dpus = command.dpus
+        memory = self.memory(command.memory)[dpus.start : dpus.stop]
+        command.blocks.put(memory, self._touched(command.memory, dpus))
+
+    def _touched(self, memory: Memory, dpus: range) -> NDArray[np.int64]:
+        """Numbers of the blocks of a memory of `dpus` that may differ from zero, counted from the first of them."""
+        reservation = self._reservation(memory)
+        bytes_per_dpu = len(reservation.array) // self.nr_dpus
+        first_byte, nr_bytes = dpus.start * bytes_per_dpu, len(dpus) * bytes_per_dpu
+        return blocks_of_pages(
+            reservation.resident_pages(first_byte, nr_bytes),
+            page_bytes=PAGE_BYTES,
+            first_byte=first_byte,
+            nr_bytes=nr_bytes,
+            bytes_per_dpu=bytes_per_dpu,
+        )
+
+    def _reservation(self, memory: Memory) -> Reservation:
+        return self._mram if memory == "mram" else self._wram
+
     def _pairs(self, command: Write | Read, dpus: range) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """DPU memory and host bytes that belong together: one pair of matrices, or one pair of rows per DPU."""
         columns = slice(command.address, command.address + command.nbytes)
@@ -79,7 +120,8 @@ class Shard:
         return [(memory[dpu, columns], row) for dpu, row in rows_of if row is not None]
 
     def begin(self, binary: DpuBinary, dpus: range) -> None:
-        """Choose the DPUs that count what depends on the data, before a launch runs on parts of `dpus`."""
+        """Before a launch runs on parts of `dpus`: choose those that count what depends on the data."""
+        self._interrupt[0] = 0
         variable = self._counted(binary).table.has_variable
         self._measured[dpus.start : dpus.stop] = sample_of(self._timing if variable else "exact", len(dpus))
 
@@ -92,6 +134,10 @@ class Shard:
         for fault in faults:
             self._phases[fault.dpu] = fault.phase
         return faults, tally.totals
+
+    def interrupt(self) -> None:
+        """Stop all DPUs that run now, from another thread."""
+        self._interrupt[0] = 1
 
     def lines(self, binary: DpuBinary, totals: Sequence[NDArray[np.int64]]) -> LineProfile:
         """Where a launch spent its instructions, from the totals of its parts."""
@@ -130,7 +176,8 @@ class Shard:
         )
 
     def _counted(self, binary: DpuBinary) -> CountedKernel:
-        return uncounted(binary.closure) if self._timing == "off" else counted(binary.closure)
+        make = uncounted if self._timing == "off" else counted
+        return make(binary.closure, self._checks)
 
     def _record(self, binary: DpuBinary) -> NDArray[np.int64]:
         """This thread's run record, set up for the program."""
@@ -138,6 +185,7 @@ class Shard:
         if record is None:
             record = self._records.cells = np.zeros(NR_CELLS, np.int64)
             record[MRAM_END], record[WRAM_END] = self.hardware.dpu.mram_bytes, self.hardware.dpu.wram_bytes
+            record[MAX_ITERATIONS], record[INTERRUPT] = self._max_iterations, self._interrupt.ctypes.data
             record[PERF_COSTS : PERF_COSTS + NR_COUNTERS] = _cycle_costs(self.hardware)
         record[LOG_BYTES] = binary.log_bytes
         return record

@@ -28,9 +28,10 @@ from ..symbols import Barrier, Mutex, Semaphore, Symbol
 from .diagnostics import point_at
 from .syntax import check_syntax
 
-__all__ = ["Closure", "close_over", "file_key"]
+__all__ = ["Closure", "SyncObject", "close_over", "file_key"]
 
 Placed = Symbol | Barrier | Semaphore
+SyncObject = Barrier | Semaphore | Mutex
 BUILTINS = ("abs", "bool", "int", "len", "max", "min", "range")
 DEBUGGING = ("breakpoint", "print")  # for the interpreted engine
 
@@ -40,6 +41,8 @@ class Closure:
     """A kernel with all it refers to.
 
     facts: what decides its compiled form: texts, and symbols that stand for an address.
+    sync: the barriers, semaphores and mutexes that it names.
+    references: every name that a function uses, with what it stands for; among the facts, too.
     formats: printf formats by their key in a log. prints: whether it calls printf at all.
     debugs: whether it calls print() or breakpoint(), which only CPython can run.
     """
@@ -47,6 +50,8 @@ class Closure:
     kernel: FunctionType
     functions: tuple[FunctionType, ...]
     facts: tuple[str | Placed, ...]
+    sync: tuple[SyncObject, ...]
+    references: tuple[tuple[str, str | Placed], ...]
     formats: Mapping[int, str]
     prints: bool
     debugs: bool
@@ -54,10 +59,14 @@ class Closure:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Content hash: equal fingerprints mean equal compiled code. Asks the symbols for their addresses."""
-        facts = (fact if isinstance(fact, str) else f"{fact!r} at {fact.address}" for fact in self.facts)
-        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return hashlib.sha256("\n".join(map(_described, self.facts)).encode()).hexdigest()
 
     @property
+    def meanings(self) -> tuple[str, ...]:
+        """What the names in its functions stand for. Asks the symbols for their addresses."""
+        return tuple(f"{name} is {_described(value)}" for name, value in self.references)
+
+    @functools.cached_property
     def files(self) -> dict[int, str]:
         """File names by the key under which compiled code reports them."""
         return {file_key(function.__code__.co_filename): function.__code__.co_filename for function in self.functions}
@@ -82,6 +91,8 @@ def close_over(kernel: FunctionType) -> Closure:
         kernel=kernel,
         functions=tuple(walk.functions),
         facts=tuple(walk.facts),
+        sync=tuple(walk.sync),
+        references=tuple(walk.references),
         formats={format_key(text): text for text in walk.strings} if walk.prints else {},
         prints=walk.prints,
         debugs=walk.debugs,
@@ -91,7 +102,10 @@ def close_over(kernel: FunctionType) -> Closure:
 class _Walk:
     def __init__(self) -> None:
         self.functions: list[FunctionType] = []
+        self.callers: list[FunctionType] = []
         self.facts: list[str | Placed] = []
+        self.sync: list[SyncObject] = []
+        self.references: list[tuple[str, str | Placed]] = []
         self.strings: set[str] = set()
         self.prints = self.debugs = False
 
@@ -99,19 +113,27 @@ class _Walk:
         if function in self.functions:
             return
         self.functions.append(function)
+        self.callers.append(function)
         code = function.__code__
         self.facts.append(f"{code.co_filename}:{code.co_firstlineno} {code.co_varnames} {code.co_names}")
         self.facts.append(f"{code.co_code.hex()} {_constants(code)} {list(code.co_lines())}")
         self.strings.update(value for value in code.co_consts if isinstance(value, str))
         for name, value in _references(function):
-            self.facts += [name, self.describe(function, name, value)]
+            meaning = self.describe(function, name, value)
+            self.facts += [name, meaning]
+            self.references.append((name, meaning))
+        self.callers.pop()
 
     def describe(self, function: FunctionType, name: str, value: Any) -> str | Placed:
         """What changes when the meaning of the name changes."""
         if isinstance(value, DpuFunction):
+            if value.function in self.callers:
+                raise KernelError(_refusal(function, name, RecursionError))
             check_syntax(value.function, blocking=False)
             self.visit(value.function)
             return f"dpu_function {self.functions.index(value.function)}"  # by position: names may repeat
+        if isinstance(value, SyncObject):
+            self.sync.append(value)
         if isinstance(value, Placed):
             return value
         if isinstance(value, Mutex | IntegerType) or type(value) in (int, bool) or value is None:
@@ -128,6 +150,10 @@ class _Walk:
             self.debugs |= name in DEBUGGING
             return "builtin"
         raise KernelError(_refusal(function, name, value))
+
+
+def _described(fact: str | Placed) -> str:
+    return fact if isinstance(fact, str) else f"{fact!r} at {fact.address}"
 
 
 def _constants(code: CodeType) -> list[str]:
@@ -155,6 +181,9 @@ def _refusal(function: FunctionType, name: str, value: Any) -> str:
         reason, mend = "pytest rewrote this module's assert statements", "use assert_that(t, condition)"
     elif value is NameError:
         reason, mend = f"`{name}` is not defined", ""
+    elif value is RecursionError:
+        reason = f"`{name}` calls itself" + ("" if name == function.__name__ else f" by way of {function.__name__}")
+        mend = "write a loop: the stack of a tasklet is a few hundred bytes, and nothing watches it"
     elif isinstance(value, FunctionType):
         reason, mend = f"`{name}` is an ordinary Python function", "mark it @dpu_function to call it from a kernel"
     elif isinstance(value, float | complex):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hardware import Hardware
+from ..output_file import replaced
 from ..timeline import REASONS, Row
 from ..timing import LaunchWork, dpu_kernel_cycles
 from ..timing.cost import PS_PER_US, Reason
@@ -181,12 +182,13 @@ def speedup_plot(curves: Sequence[Curve], *, title: str, caption: str) -> Figure
 
 
 def save_plot(figure: Figure, path: Path) -> None:
-    """Write a figure as .svg or .png; the same figure gives the same file. Raises OSError if it cannot be written."""
+    """Write a figure as .svg or .png; equal figures give equal files. Raises OutputError if it cannot be written."""
     from matplotlib import rc_context
 
     # Without the salt the ids of an SVG are random; without the date they are all that changes.
-    with rc_context({"svg.hashsalt": "pim"}):
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
+    with rc_context({"svg.hashsalt": "pim"}), replaced(path) as file:
+        metadata = {"Date": None} if path.suffix == ".svg" else {}
+        figure.savefig(file, format=path.suffix.removeprefix("."), dpi=150, metadata=metadata)
 
 
 def _figure(width_inches: float, height_inches: float) -> tuple[Figure, Axes]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..counters import Counter, LaunchCounters
 from ..hardware import Hardware
+from ..output_file import replaced
 from ..timeline import REASONS, Row
 from ..timing import LaunchWork, dpu_kernel_cycles
 from ..timing.kernel import duration_ps
@@ -57,9 +58,11 @@ def chrome_trace(rows: Sequence[Row], hardware: Hardware, *, expand: Expand = "s
 
 
 def write_trace(path: Path, rows: Sequence[Row], hardware: Hardware, *, expand: Expand = "slowest") -> None:
-    """Write `chrome_trace` to a file. Raises what it raises, and OSError if the file cannot be written."""
+    """Write `chrome_trace` to a file. Raises what it raises, and OutputError if the file cannot be written."""
     content = chrome_trace(rows, hardware, expand=expand)
-    path.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
+    text = json.dumps(content, separators=(",", ":")) + "\n"
+    with replaced(path) as file:
+        file.write(text.encode())
 
 
 class _Tracks:

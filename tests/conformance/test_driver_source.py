@@ -38,4 +38,4 @@ def test_nothing_makes_stores_vanish_or_caches_kernels(source):
 def test_a_driver_swallows_no_fault_and_steps_no_copies(program, hardware):
     tree = ast.parse(driver_text(program.build(hardware).closure))
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Try | ast.List | ast.ListComp | ast.With)]
-    assert keywords(tree) >= {("cache", True), ("nogil", True)}
+    assert ("nogil", True) in keywords(tree)

@@ -114,7 +114,7 @@ def test_other_translation_units_see_no_constants():
     assert Counter.MUL32 not in counts
 
 
-def test_recursion_cannot_be_counted():
+def test_recursion_is_refused():
     @dpu_function
     def again(t, x, y):
         return again(t, x - 1, y) if x > 0 else y

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter as Tally
-from itertools import count
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_programs import NR_NUMBERS, random_program, traced
@@ -17,22 +14,6 @@ from pim_runtime import EngineOptions
 from pim_runtime.counters import NR_COUNTERS, Counter
 
 OFF = EngineOptions(engine="interpreted", timing="off")
-
-
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory):
-    """Writes sources to files of their own and imports them."""
-    folder, numbers = tmp_path_factory.mktemp("random_programs"), count()
-
-    def load(source):
-        path = folder / f"random_program_{next(numbers)}.py"
-        path.write_text(source)
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.program
-
-    return load
 
 
 @settings(max_examples=150)

@@ -8,113 +8,47 @@ from pathlib import PurePath
 import numpy as np
 import pytest
 
-from pim_runtime import DpuFaultError, DpuProgram, DpuSet
-from pim_runtime.device import (
-    barrier_wait,
-    handshake_notify,
-    handshake_wait_for,
-    int64,
-    me,
-    mutex_lock,
-    mutex_unlock,
-    sem_give,
-    sem_take,
-)
+from dpu_kernels.hazards.endless_waiting import SECOND_LISTENER, Wait, wait
+from dpu_kernels.hazards.endless_waiting import waiting as program
+from pim_runtime import DpuFaultError, DpuSet
 from pim_runtime.device.faults import FaultCode
 
-HOLD, LOCK_TWICE, STARVE, MEET, WAIT_ALONE, NOTIFY_ALONE, CROWD, WAIT_FOR_EACH_OTHER, LISTEN = range(9)
-SECOND_LISTENER = 8
-
-program = DpuProgram("deadlocks", nr_tasklets=4)
-what = program.host("what", int64)
-amount = program.host("amount", int64)
-finished = program.host("finished", int64, 4)
-lock = program.mutex("lock")
-second_lock = program.mutex("second_lock")
-units = program.semaphore("units", 0)
-everyone = program.barrier("everyone")
-crowd = program.barrier("crowd", 5)
-
-
-@program.kernel
-def wait(t):
-    """`amount` decides between the broken and the mended way of doing `what`."""
-    i, n, do = me(t), amount.load(t), what.load(t)
-    if do == HOLD:
-        if i <= 2:
-            yield mutex_lock(t, lock)
-        if i != n:
-            mutex_unlock(t, lock)
-    elif do == LOCK_TWICE:
-        if i == 3:
-            yield mutex_lock(t, lock)
-            if n == 0:
-                mutex_unlock(t, lock)
-            yield mutex_lock(t, lock)  # again
-    elif do == STARVE:
-        if i == 0:
-            for _ in range(n):
-                sem_give(t, units)
-        yield sem_take(t, units)
-    elif do == MEET:
-        if i < n:
-            yield barrier_wait(t, everyone)
-    elif do == WAIT_ALONE:
-        if i == 2:
-            yield handshake_wait_for(t, n)
-        elif i == 3:
-            yield handshake_notify(t)
-    elif do == NOTIFY_ALONE:
-        if i == 1:
-            yield handshake_notify(t)  # who listens?
-        elif i == n:
-            yield handshake_wait_for(t, 1)
-    elif do == CROWD:
-        if n == 0:
-            yield barrier_wait(t, crowd)
-    elif do == WAIT_FOR_EACH_OTHER:
-        if i == 0:
-            yield mutex_lock(t, lock)
-            yield handshake_wait_for(t, 1)  # first
-            mutex_unlock(t, lock)
-        elif i == 1:
-            if n == 0:
-                yield mutex_lock(t, lock)  # before it notifies
-            yield handshake_notify(t)
-    elif do == LISTEN:
-        if i == 0:
-            yield handshake_wait_for(t, n & 7)
-        elif (i == 1) & (n >= SECOND_LISTENER):
-            yield handshake_wait_for(t, 3)  # too
-        elif i == 3:
-            yield handshake_notify(t)
-    finished.array(t)[i] = 1
-
+KERNEL_FILE = PurePath(inspect.getsourcefile(wait))
 
 DEADLOCKS = {
     # name: (what, broken amount, mended amount, tasklet, line, waits)
     "mutex held at exit": (
-        HOLD, 0, 9, 1, "yield mutex_lock(t, lock)\n        if",
-        ["tasklets 1-2 wait for mutex bit 200", "finished: 0, 3"]),
-    "mutex locked twice": (LOCK_TWICE, 1, 0, 3, "# again", ["tasklet 3 waits for mutex bit 200", "finished: 0-2"]),
+        Wait.HOLD, 0, 9, 1, "# behind one who keeps it",
+        ["tasklets 1-2 wait for mutex 'lock'", "tasklet 0 holds it and has finished. Unlock it", "finished: 0, 3"]),
+    "mutex locked twice": (
+        Wait.LOCK_TWICE, 1, 0, 3, "# again",
+        ["tasklet 3 waits for mutex 'lock'", "it holds it itself, and a mutex is not recursive", "finished: 0-2"]),
     "semaphore one short": (
-        STARVE, 3, 4, 3, "sem_take",
-        ["tasklet 3 waits for semaphore at WRAM {units:#x}", "finished: 0-2"]),
-    "semaphore without units": (STARVE, 0, 4, 0, "sem_take", ["tasklets 0-3 wait for semaphore at WRAM {units:#x}"]),
+        Wait.STARVE, 3, 4, 3, "sem_take",
+        ["tasklet 3 waits for semaphore 'units'", "its count is 0, and tasklets 0-2 have finished. Give as many"]),
+    "semaphore without units": (
+        Wait.STARVE, 0, 4, 0, "sem_take",
+        ["tasklets 0-3 wait for semaphore 'units'", "its count is 0, and no other tasklet is there to give"]),
     "barrier that one tasklet skips": (
-        MEET, 3, 4, 0, "barrier_wait(t, everyone)",
-        ["tasklets 0-2 wait for barrier at WRAM {everyone:#x}", "finished: 3"]),
+        Wait.MEET, 3, 4, 0, "barrier_wait(t, everyone)",
+        ["tasklets 0-2 wait for barrier 'everyone'",
+         "it counts 4 tasklets and 3 are here; tasklet 3 has finished. Let"]),
     "barrier for five tasklets of four": (
-        CROWD, 0, 1, 0, "barrier_wait(t, crowd)", ["tasklets 0-3 wait for barrier at WRAM {crowd:#x}"]),
+        Wait.CROWD, 0, 1, 0, "barrier_wait(t, crowd)",
+        ["tasklets 0-3 wait for barrier 'crowd'", "it counts 5 tasklets and 4 are here; the program has 4. Declare"]),
     "handshake with a silent tasklet": (
-        WAIT_ALONE, 1, 3, 2, "handshake_wait_for(t, n)",
-        ["tasklet 2 waits for tasklet 1 to notify", "tasklet 3 waits for somebody who waits for it"]),
+        Wait.WAIT_ALONE, 1, 3, 2, "handshake_wait_for(t, n)",
+        ["tasklet 2 waits for tasklet 1 to notify", "tasklet 1 has finished. Pair every handshake_notify",
+         "tasklet 3 waits for a tasklet that waits for its notification",
+         "tasklets 0-1 have finished and tasklet 2 waits for tasklet 1 to notify"]),
     "notify without a listener": (
-        NOTIFY_ALONE, 9, 3, 1, "# who listens?",
-        ["tasklet 1 waits for somebody who waits for it", "finished: 0, 2-3"]),
+        Wait.NOTIFY_ALONE, 9, 3, 1, "# who listens?",
+        ["tasklet 1 waits for a tasklet that waits for its notification", "tasklets 0, 2-3 have finished. Pair"]),
     "two primitives in a circle": (
-        WAIT_FOR_EACH_OTHER, 0, 1, 0, "# first",
-        ["tasklet 0 waits for tasklet 1 to notify", "tasklet 1 waits for mutex bit 200", "finished: 2-3"]),
+        Wait.WAIT_FOR_EACH_OTHER, 0, 1, 0, "# first",
+        ["tasklet 0 waits for tasklet 1 to notify", "tasklet 1 itself waits for mutex 'lock'. Pair every",
+         "tasklet 1 waits for mutex 'lock'", "tasklet 0 holds it and waits for tasklet 1 to notify. Take mutexes",
+         "finished: 2-3", "a circle: tasklet 0 waits for tasklet 1, which waits for tasklet 0"]),
 }  # fmt: skip
 
 
@@ -146,23 +80,38 @@ def test_a_deadlock_is_reported_and_the_twin_ends(waiting, case):
         launch(waiting, do, [mended, broken, mended])
     (fault,) = caught.value.faults
     assert (fault.dpu, fault.tasklet, fault.phase, fault.code) == (1, tasklet, 0, FaultCode.DEADLOCK)
-    assert (PurePath(fault.filename), fault.line) == (PurePath(__file__), line_of(at))
-    addresses = {name: symbol.address for name, symbol in [("units", units), ("everyone", everyone), ("crowd", crowd)]}
-    assert fault.text.startswith("deadlock: no tasklet can run, and on hardware the DPU would never stop. ")
+    assert (PurePath(fault.filename), fault.line) == (KERNEL_FILE, line_of(at))
+    assert fault.text.startswith("deadlock: no tasklet can run, and on hardware the DPU would never stop:\n  ")
     for phrase in waits:
-        assert phrase.format(**addresses) in fault.text
-    assert f"{PurePath(__file__).name}:{line_of(at)} `" in fault.text
+        assert phrase in fault.text
+    assert "earlier launch" not in fault.text
+    assert f"{KERNEL_FILE.name}:{line_of(at)} `" in fault.text
     assert next(list(array) for array in waiting.finished.int64()) == [1, 1, 1, 1]
     launch(waiting, do, [mended] * 3)
     assert all(all(array == 1) for array in waiting.finished.int64())
 
 
-def test_barrier_state_outlives_a_deadlock_until_the_next_load(waiting):
+def test_barrier_state_outlives_a_fault_until_the_next_load(waiting):
+    """Hardware would go on with a barrier that opens too early, and give wrong results."""
     with pytest.raises(DpuFaultError):
-        launch(waiting, MEET, [4, 3, 4])
-    with pytest.raises(DpuFaultError, match="DPU 1 "):
-        launch(waiting, MEET, [4, 4, 4], load="not")
-    launch(waiting, MEET, [4, 4, 4])
+        launch(waiting, Wait.MEET, [4, 3, 4])
+    with pytest.raises(DpuFaultError) as caught:
+        launch(waiting, Wait.MEET, [4, 4, 4], load="not")
+    (fault,) = caught.value.faults
+    assert (fault.dpu, fault.tasklet, fault.line) == (1, 0, line_of("barrier_wait(t, everyone)"))
+    assert (fault.code, fault.values) == (FaultCode.BARRIER_OPENS_EARLY, (1, 4, 0, 0))
+    assert "a barrier for 4 tasklets opens with 1: the others came in an earlier launch" in fault.text
+    launch(waiting, Wait.MEET, [4, 4, 4])
+
+
+def test_a_deadlock_at_a_barrier_that_an_earlier_fault_left_half_full(waiting):
+    with pytest.raises(DpuFaultError):
+        launch(waiting, Wait.MEET, [4, 1, 4])
+    with pytest.raises(DpuFaultError) as caught:
+        launch(waiting, Wait.MEET, [4, 1, 4], load="not")
+    (fault,) = caught.value.faults
+    assert "1 is here, but it still counts 1 of an earlier launch, which ended in a fault" in fault.text
+    launch(waiting, Wait.MEET, [4, 4, 4])
 
 
 @pytest.mark.parametrize(
@@ -177,9 +126,9 @@ def test_barrier_state_outlives_a_deadlock_until_the_next_load(waiting):
 )  # fmt: skip
 def test_handshakes_that_cannot_be(waiting, amount, tasklet, at, code, values, says):
     with pytest.raises(DpuFaultError) as caught:
-        launch(waiting, LISTEN, [3, amount, 3])
+        launch(waiting, Wait.LISTEN, [3, amount, 3])
     (fault,) = caught.value.faults
     assert (fault.dpu, fault.tasklet, fault.phase, fault.line) == (1, tasklet, 0, line_of(at))
     assert (fault.code, fault.values) == (code, values)
     assert says in fault.text
-    launch(waiting, LISTEN, [3, 3, 3])
+    launch(waiting, Wait.LISTEN, [3, 3, 3])

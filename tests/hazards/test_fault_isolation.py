@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dpu_kernels.hazards.broken_rules import Rule
 from pim_runtime import DpuFaultError
 from pim_runtime.counters import Counter
 from pim_runtime.device.faults import FaultCode
@@ -43,7 +44,7 @@ def test_the_set_goes_on_after_a_fault(run):
 def test_a_set_of_faulty_dpus_only(run, misbehaving):
     error = faults_of(run, dict.fromkeys(range(NR_DPUS), ("ASSERT_THAT", 0, 1)))
     assert [fault.dpu for fault in error.faults] == list(range(NR_DPUS))
-    assert str(error).startswith("dpu is in fault: 66 of 66 DPUs\nrank 0-1, DPU 0-65, tasklet 2, phase 1, at ")
+    assert str(error).startswith("dpu is in fault: 66 of 66 DPUs\nranks 0-1, DPUs 0-65, tasklet 2, phase 1, at ")
     assert len(str(error).splitlines()) == 3, "one place, one paragraph"
     assert not any(misbehaving.answer.int64())
 
@@ -52,7 +53,7 @@ def test_dpus_that_fail_alike_share_a_report_with_ranges(run):
     error = faults_of(run, dict.fromkeys((0, 1, 2, 3, 17, 63, 64), ("LOAD", 8)))
     lines = str(error).splitlines()
     assert lines[0] == "dpu is in fault: 7 of 66 DPUs"
-    assert lines[1].startswith("rank 0-1, DPU 0-3, 17, 63-64, tasklet 2, phase 1, at ")
+    assert lines[1].startswith("ranks 0-1, DPUs 0-3, 17, 63-64, tasklet 2, phase 1, at ")
     assert len(lines) == 3
     assert len(error.faults) == 7
 
@@ -62,19 +63,21 @@ def test_faults_in_two_places_are_both_reported(run, source):
     lines = str(error).splitlines()
     load, write = source.line_of("result = words.array(t)[a]"), source.line_of("mram_write(t, bytes_")
     assert lines[0] == "dpu is in fault: 4 of 66 DPUs"
-    assert lines[1].startswith("rank 0-1, DPU 1, 64, tasklet 2, phase 1, at ")
+    assert lines[1].startswith("ranks 0-1, DPUs 1, 64, tasklet 2, phase 1, at ")
     assert f":{load} `" in lines[1]
     assert "index 9" in lines[2]
-    assert lines[3].startswith("rank 0-1, DPU 2, 65, tasklet 2, phase 1, at ")
+    assert lines[3].startswith("ranks 0-1, DPUs 2, 65, tasklet 2, phase 1, at ")
     assert f":{write} `" in lines[3]
     assert "12 bytes" in lines[4]
     assert [(fault.dpu, fault.line) for fault in error.faults] == [(1, load), (2, write), (64, load), (65, write)]
 
 
-def test_the_same_place_with_other_values_is_another_paragraph(run):
-    error = faults_of(run, {0: ("LOAD", 8), 1: ("LOAD", 9), 2: ("LOAD", 8)})
-    heads = [line for line in str(error).splitlines() if line.startswith("rank")]
-    assert [head.split(", tasklet")[0] for head in heads] == ["rank 0, DPU 0, 2", "rank 0, DPU 1 (0.0.1)"]
+def test_values_that_differ_are_shown_as_ranges(run):
+    error = faults_of(run, {0: ("LOAD", 8), 1: ("LOAD", 9), 2: ("LOAD", 8), 5: ("LOAD", 200)})
+    _, where, example, others = str(error).splitlines()
+    assert where.startswith("rank 0, DPUs 0-2, 5, tasklet 2, phase 1, at ")
+    assert example.startswith("    index 8 of a WRAM view with 8 elements")
+    assert others == "    (this is DPU 0; over all of them: index 8-9, 200)"
 
 
 @pytest.mark.parametrize("culprit", [0, 1, 3])
@@ -105,7 +108,7 @@ def test_a_faulty_launch_is_on_the_timeline_with_the_work_that_was_done(run, mis
 
 def test_launch_counters_of_a_clean_launch_after_a_fault(run, misbehaving):
     faults_of(run, {1: BAD_WRITE})
-    misbehaving.request = np.array([*([1, 64, 0, 16, 4096])]).view(np.uint8)
+    misbehaving.request = np.array([Rule.WRITE, 64, 0, 16, 4096]).view(np.uint8)
     (result,) = misbehaving.exec()
     assert result.counters.total(Counter.WRITES) == NR_DPUS
     assert result.counters.barriers.tolist() == [1] * NR_DPUS

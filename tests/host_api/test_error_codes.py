@@ -56,6 +56,7 @@ TABLE = """\
 """
 
 LEAVES = {
+    "OutOfMemoryError": 2,
     "AllocationError": 4, "InvalidDpuSetError": 5, "InvalidWramAccessError": 8, "InvalidMramAccessError": 10,
     "InvalidSymbolAccessError": 11, "InvalidParallelMemoryTransferError": 14, "NoProgramLoadedError": 16,
     "DifferentDpuProgramsError": 17, "InvalidMemoryTransferError": 21, "InvalidLaunchPolicyError": 22,

@@ -56,6 +56,7 @@ head = produce_and_consume.wram("head", int32)
 tail = produce_and_consume.wram("tail", int32)
 free = produce_and_consume.semaphore("free", 4)
 filled = produce_and_consume.semaphore("filled", 0)
+at_the_head = produce_and_consume.mutex("at_the_head")
 
 
 @produce_and_consume.kernel
@@ -71,8 +72,10 @@ def produce_and_consume_kernel(t):
     else:
         for _ in range(items.load(t)):
             yield sem_take(t, filled)
+            yield mutex_lock(t, at_the_head)
             sum_of_squares.store(t, sum_of_squares.load(t) + slots[head.load(t) & 3])
             head.store(t, head.load(t) + 1)
+            mutex_unlock(t, at_the_head)
             sem_give(t, free)
 
 

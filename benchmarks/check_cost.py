@@ -1,0 +1,166 @@
+"""What checking costs: wall time of attention launches with and without the rules of the machine, and of faults.
+
+    python -m benchmarks.check_cost [--dpus 1024] [--repeats 9] [--shape TOKENSxDIM ...] [--fault-dpus 2560]
+
+Launches of both kinds alternate in one run, on DPUs that hold the same data; a ratio is that of their medians. Without
+checks, kernels are compiled without a rule of the machine and without a budget of loop iterations, which is dangerous
+and for measuring only. The second table launches a kernel that every 100th DPU breaks off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.faulting import FaultingSet
+from host.attention.attention_set import AttentionSet
+from host.attention.workload import Method, Workload, synthetic_workload
+from pim_runtime import EngineOptions
+from pim_runtime.cli.json_file import report_as_json, write_json
+from pim_runtime.cli.output import Check, Column, Report, Section, Table
+from pim_runtime.cli.render import print_report
+from pim_runtime.cli.versions import installed_version
+from pim_runtime.device.tasklet import Checks
+
+METHODS = tuple(
+    Method(dtype=dtype, norm=norm, acc="wide")
+    for norm, dtype in (("div_d", "int8"), ("softmax", "int8"), ("div_d", "int32"))
+)
+SHAPES = ("4096x128", "4096x64", "512x128")
+LARGEST_CHECK_RATIO, LARGEST_FAULT_RATIO = 2.0, 2.0
+
+
+class Shape(NamedTuple):
+    """Tokens of a context, and elements of a row."""
+
+    tokens: int
+    dim: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shape:
+        """From TOKENSxDIM."""
+        if not re.fullmatch(r"\d+x\d+", text):
+            raise argparse.ArgumentTypeError(f"{text!r} is not TOKENSxDIM, such as {SHAPES[0]}")
+        return cls(*map(int, text.split("x")))
+
+
+class Compared(NamedTuple):
+    """Median seconds of two launches that alternated."""
+
+    name: str
+    base_s: float
+    other_s: float
+
+    @property
+    def ratio(self) -> float:
+        return self.other_s / self.base_s
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure all shapes and the faults, print the tables; 1 when a ratio is above its target."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dpus", type=int, default=1024)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--shape", type=Shape.parse, nargs="+", default=tuple(map(Shape.parse, SHAPES)))
+    parser.add_argument("--fault-dpus", type=int, default=2560)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args(argv)
+    checked = [
+        attention_launches(method, shape, arguments.dpus, arguments.repeats)
+        for method in METHODS
+        for shape in arguments.shape
+    ]
+    faulting = faulting_launches(arguments.fault_dpus, arguments.repeats)
+    report = _report(checked, faulting, arguments)
+    print_report(report, sys.stdout)
+    if arguments.json:
+        version = installed_version("pim-runtime")
+        write_json(arguments.json, report_as_json(report, command="check_cost", version=version))
+    return 1 if report.failed else 0
+
+
+def attention_launches(method: Method, shape: Shape, nr_dpus: int, repeats: int) -> Compared:
+    """Launches of one kernel without checks, and with them."""
+    one = synthetic_workload(method, batch=1, heads=1, tokens=shape.tokens, dim=shape.dim, data="random", seed=0)
+    with ExitStack() as stack:
+        unchecked, checked = (stack.enter_context(_ready(one, checks, nr_dpus)) for checks in ("off", "on"))
+        name = f"{method.norm}-{method.dtype}, {shape.tokens} x {shape.dim}"
+        return Compared(name, *_alternating(unchecked.launch, checked.launch, repeats))
+
+
+def faulting_launches(nr_dpus: int, repeats: int) -> Compared:
+    """Launches in which all DPUs come to their end, and in which every 100th faults."""
+    with ExitStack() as stack:
+        healthy, faulting = (stack.enter_context(FaultingSet(nr_dpus, share)) for share in (0, 100))
+        return Compared("one fault per 100 DPUs", *_alternating(healthy.launch, faulting.launch, repeats))
+
+
+@contextmanager
+def _ready(one: Workload, checks: Checks, nr_dpus: int) -> Iterator[AttentionSet]:
+    """DPUs that each have a copy of the same K, V and query."""
+    rows, dim = (nr_dpus, *one.k.shape[1:]), one.k.shape[-1]
+    with AttentionSet(one.spec, batch=nr_dpus, options=EngineOptions(checks=checks)) as attention:
+        attention.load_kv(np.broadcast_to(one.k, rows), np.broadcast_to(one.v, rows))
+        attention.push_q(np.ascontiguousarray(np.broadcast_to(one.queries[0], (nr_dpus, 1, dim))))
+        yield attention
+
+
+def _alternating(base: Callable[[], object], other: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median seconds of both, after one call that is not measured."""
+    base(), other()
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for launch, taken in zip((base, other), seconds, strict=True):
+            started = time.perf_counter()
+            launch()
+            taken.append(time.perf_counter() - started)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def _report(checked: list[Compared], faulting: Compared, arguments: argparse.Namespace) -> Report:
+    sections = (
+        Section(
+            title=f"Checks: {arguments.dpus} DPUs, random data, one launch, medians",
+            tables=(_table("kernel", ("unchecked", "checked"), checked),),
+            checks=tuple(_check(row, "an unchecked launch", LARGEST_CHECK_RATIO) for row in checked),
+        ),
+        Section(
+            title=f"Faults: {arguments.fault_dpus} DPUs, one launch, medians",
+            tables=(_table("launch", ("healthy", "with faults"), [faulting]),),
+            checks=(_check(faulting, "a healthy launch", LARGEST_FAULT_RATIO),),
+            notes=("A launch with faults includes the report of them.",),
+        ),
+    )
+    return Report(title="What checking costs", sections=sections)
+
+
+def _table(name: str, times: tuple[str, str], rows: list[Compared]) -> Table:
+    columns = (
+        Column(name=name),
+        *(Column(name=time_of, unit="ms", origin="measured here") for time_of in times),
+        Column(name="ratio", origin="measured here"),
+    )
+    return Table(
+        title="",
+        columns=columns,
+        rows=tuple((row.name, 1e3 * row.base_s, 1e3 * row.other_s, row.ratio) for row in rows),
+    )
+
+
+def _check(row: Compared, base: str, largest: float) -> Check:
+    return Check(
+        name=f"{row.name}: at most {largest} of {base}", passed=row.ratio <= largest, detail=f"{row.ratio:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

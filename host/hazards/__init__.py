@@ -1,0 +1,1 @@
+"""The hazard suite: planted mistakes with their corrected twins, and whether each is reported, at its place."""

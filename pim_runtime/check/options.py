@@ -1,0 +1,38 @@
+"""What the checker does, and how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Check"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Options of the checker.
+
+    dpus: how many DPUs of each part of a set that is loaded together are checked, spread over it, the first included.
+        Default: 2.
+    orders: random tasklet orders that every launch is repeated in, besides the cyclic one. Default: 4.
+    seed: of the first random order; order k has seed + k. Default: 0.
+    keeps: names of symbols whose values outlive a launch on purpose; reading them there is no finding. Default: none.
+    max_iterations: loop iterations of a tasklet after which a launch is too long to be checked. Default: 2**24.
+    """
+
+    dpus: int = 2
+    orders: int = 4
+    seed: int = 0
+    keeps: Sequence[str] = ()
+    max_iterations: int = 1 << 24
+
+    def __post_init__(self) -> None:
+        if self.dpus < 1:
+            raise ValueError(f"dpus is {self.dpus}: check at least 1 DPU, or leave the checker out")
+        if self.orders < 0:
+            raise ValueError(f"orders is {self.orders}: 0 or more random tasklet orders")
+        if self.max_iterations < 1:
+            raise ValueError(f"max_iterations is {self.max_iterations}: at least 1")
+        if isinstance(self.keeps, str):
+            raise ValueError(f"keeps is the text {self.keeps!r}: give a tuple of names, ({self.keeps!r},)")
+        object.__setattr__(self, "keeps", tuple(self.keeps))

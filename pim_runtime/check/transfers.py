@@ -1,0 +1,63 @@
+"""Checks what the host does: writes that spoil one another, and reads of what is no result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..commands import Read, Write
+from ..symbols import HEAP_NAME
+from .finding import Finding, SourcePlace
+from .watched_dpu import WORD_BYTES, WatchedDpu
+
+__all__ = ["check_read", "check_write"]
+
+
+def check_write(dpus: Sequence[WatchedDpu], command: Write, place: SourcePlace) -> Iterator[Finding]:
+    """Findings about a host write, before it is noted: it may overlap an older one, but not by a part of both."""
+    new = range(command.address, command.address + command.nbytes)
+    for watched in dpus:
+        for old in watched.unused:
+            both = old.overlaps(command.memory, new)
+            if both and both not in (old.written, new):
+                name = watched.names.of(command.memory, both.start)
+                text = (
+                    f"the host writes at {place} and at {old.place} overlap in {len(both)} bytes from {name.text} on,"
+                    " and neither replaces the other: a part of the older one is lost before anybody used it. Check"
+                    " offsets and lengths (they are in bytes)"
+                )
+                yield watched.finding("transfer", name.symbol, (place, old.place), text)
+
+
+def check_read(dpus: Sequence[WatchedDpu], command: Read, what: str, place: SourcePlace) -> Iterator[Finding]:
+    """Findings about a host read of the symbol `what`."""
+    for watched in dpus:
+        tainted = watched.tainted(command)
+        if tainted is not None:
+            address, origin = tainted
+            text = (
+                f"the host reads {watched.names.of(command.memory, address).text} at {place}, which depends on"
+                f" {origin.name}, loaded at {origin.place}: the value is whatever the memory held. Write it first, or"
+                " leave it out"
+            )
+            yield watched.finding("uninitialised", origin.symbol, (place, origin.place), text)
+    if command.memory == "mram" and dpus:
+        yield from _check_unwritten(dpus, command, what, place)
+
+
+def _check_unwritten(dpus: Sequence[WatchedDpu], command: Read, what: str, place: SourcePlace) -> Iterator[Finding]:
+    """What no DPU has ever written. All DPUs send equally much, so some have padding where others have results; and the
+    heap has no elements, so a part of it that is left out may be padding, too."""
+    unwritten = np.logical_and.reduce([watched.unwritten_words(command) for watched in dpus])
+    if not unwritten.any() or (what == HEAP_NAME and not unwritten.all()):
+        return
+    nr_bytes = WORD_BYTES * int(unwritten.sum())
+    for watched in dpus:
+        name = watched.names.of("mram", command.address + WORD_BYTES * int(unwritten.argmax()))
+        text = (
+            f"the host reads {command.nbytes} bytes of {what!r} at {place}, of which {nr_bytes} were never written by"
+            f" host or kernel, the first at {name.text}: on hardware they hold what another program left. Read less,"
+            " or let the kernel write them"
+        )
+        yield watched.finding("uninitialised", name.symbol, (place,), text)

@@ -1,0 +1,110 @@
+"""One DPU that the checker follows: what is known of its memory, and what the host has written and nobody has used."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..blocks import BLOCK_BYTES, Blocks
+from ..commands import Memory, Read, Write
+from ..hardware import Hardware
+from ..program import DpuBinary
+from .dpu_shadow import DpuShadow
+from .finding import Finding, Kind, SourcePlace
+from .names import AddressNames
+from .shadow import HOST, TAINTED, UNDEFINED, Shadow
+from .undefined import Origin
+
+__all__ = ["HostWrite", "WatchedDpu"]
+
+WORD_BYTES = 8
+
+
+class HostWrite(NamedTuple):
+    """Bytes that the host has written, and where."""
+
+    memory: Memory
+    written: range
+    place: SourcePlace
+
+    def overlaps(self, memory: Memory, other: range) -> range:
+        """The bytes of another access that it has in common."""
+        both = range(max(self.written.start, other.start), min(self.written.stop, other.stop))
+        return both if memory == self.memory else range(0)
+
+
+class WatchedDpu:
+    """Follows one DPU from its first load on. `names` is the address map of the loaded program."""
+
+    names: AddressNames
+    _binary: DpuBinary
+
+    def __init__(self, dpu: int, hardware: Hardware) -> None:
+        self.dpu, self.shadow = dpu, DpuShadow()
+        self.unused: list[HostWrite] = []
+        self._hardware = hardware
+
+    def load(self, binary: DpuBinary, names: AddressNames) -> None:
+        """WRAM holds the program's variables and nothing else; what MRAM holds is given to the new program."""
+        self._binary, self.names, self.unused = binary, names, []
+        self.shadow.mram.begin_load()
+        self.shadow.wram.fill(0, self._hardware.dpu.wram_bytes, UNDEFINED)
+        self.shadow.wram.fill(0, len(binary.wram_image), HOST)
+        for address, image in binary.mram_segments:
+            self.shadow.mram.fill(address, len(image), HOST)
+        self.shadow.writers.clear()
+
+    def restore(self, memory: Memory, blocks: Blocks) -> None:
+        """A checkpoint has written a memory: all of it is defined, and zero outside some blocks."""
+        shadow = Shadow(elsewhere=HOST)
+        for block in blocks.numbers.tolist():
+            shadow.fill(block * BLOCK_BYTES, BLOCK_BYTES, HOST)
+        self.shadow.replace(memory, shadow)
+        self.unused = [write for write in self.unused if write.memory != memory]
+
+    def begin_launch(self) -> None:
+        """Kernels may use whatever the host has written; what they wrote before is an earlier launch's."""
+        self.unused = []
+        self.shadow.wram.begin_launch()
+        self.shadow.mram.begin_launch()
+
+    def written(self, command: Write, place: SourcePlace) -> None:
+        """The host has written."""
+        written = range(command.address, command.address + command.nbytes)
+        self.unused.append(HostWrite(command.memory, written, place))
+        self.shadow.of(command.memory).fill(command.address, command.nbytes, HOST)
+
+    def read(self, command: Read) -> None:
+        """The host has read: it has used what it wrote there."""
+        read = range(command.address, command.address + command.nbytes)
+        self.unused = [write for write in self.unused if not write.overlaps(command.memory, read)]
+
+    def unwritten_words(self, command: Read) -> NDArray[np.bool_]:
+        """Which words of a transfer nobody has ever written, bool [nbytes / 8]; it ends at a whole word of MRAM."""
+        states = np.frombuffer(self.shadow.of(command.memory).states(command.address, command.nbytes), np.uint8)
+        words: NDArray[np.bool_] = (states.reshape(-1, WORD_BYTES) == UNDEFINED).all(axis=1)
+        return words
+
+    def tainted(self, command: Read) -> tuple[int, Origin] | None:
+        """The first byte of a transfer whose value depends on what nobody has written, and on what."""
+        states = self.shadow.of(command.memory).states(command.address, command.nbytes)
+        if TAINTED not in states:
+            return None
+        address = command.address + states.index(TAINTED)
+        return address, self.shadow.taints[command.memory, address]
+
+    def finding(self, kind: Kind, symbol: str, places: tuple[SourcePlace, ...], text: str) -> Finding:
+        """A finding about this DPU and the host."""
+        return Finding(
+            kind=kind,
+            program=self._binary.name,
+            symbol=symbol,
+            places=tuple(dict.fromkeys(places)),
+            dpus=(self.dpu,),
+            dpus_per_rank=self._hardware.geometry.dpus_per_rank,
+            tasklets=(),
+            phase=None,
+            text=text,
+        )
