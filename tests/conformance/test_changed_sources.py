@@ -18,14 +18,14 @@ answer = program.host("answer", int64, initial=1)
 
 
 @dpu_function
-def quotient(a, b):
+def quotient(t, a, b):
     return a // b
 
 
 @program.kernel
 def kernel(t):
     assert answer.load(t) < 2, "an assertion may say why"
-    answer.store(t, quotient(answer.load(t) + 6, answer.load(t)))
+    answer.store(t, quotient(t, answer.load(t) + 6, answer.load(t)))
 """
 EDITS = {
     "other numbers": TEXT.replace("+ 6", "+ 60"),
