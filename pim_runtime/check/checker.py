@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..commands import Command, LaunchResult, Memory, Read, Restore, Write
+from ..device.faults import FaultCode
 from ..engine.faults import Fault
 from ..hardware import Hardware
 from ..program import DpuBinary
@@ -31,12 +32,12 @@ class Checker:
     """An observer of an allocation (allocation.Observer).
 
     submit: carries commands to the DPUs. findings: all so far. nr_launches: of single DPUs, so far; nr_checked: those
-    that were checked to their end.
+    that were checked to their end; nr_too_long: those whose check was given up at Check.max_iterations.
     """
 
     def __init__(self, hardware: Hardware, nr_dpus: int, options: Check, submit: Callable[[Command], object]) -> None:
         self.options, self.findings = options, Findings()
-        self.nr_launches = self.nr_checked = 0
+        self.nr_launches = self.nr_checked = self.nr_too_long = 0
         self._hardware, self._submit = hardware, submit
         self._faults: dict[int, Fault | None] = {}  # of the last runs on the side
         self._watched: dict[int, WatchedDpu] = {}
@@ -114,7 +115,10 @@ class Checker:
         """A launch has run; what only the run on the side ended in fault, since it was too long, is not checked."""
         faulty = {fault.dpu for fault in result.faults}
         for dpu in self._watched_of(dpus):
-            self.nr_checked += self._faults[dpu] is None or dpu in faulty
+            fault = self._faults[dpu]
+            checked = fault is None or dpu in faulty
+            self.nr_checked += checked
+            self.nr_too_long += not checked and fault is not None and fault.code is FaultCode.RUNAWAY
 
     def _watched_of(self, dpus: range) -> list[int]:
         return [dpu for dpu in self._watched if dpu in dpus]

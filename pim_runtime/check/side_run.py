@@ -121,7 +121,8 @@ class SideRun:
     def _record(self, binary: DpuBinary, max_iterations: int) -> NDArray[np.int64]:
         record = np.zeros(NR_CELLS, np.int64)
         record[MRAM_END], record[WRAM_END] = self._hardware.dpu.mram_bytes, self._hardware.dpu.wram_bytes
-        record[MAX_ITERATIONS], record[INTERRUPT] = max_iterations, self._interrupt.ctypes.data
+        record[MAX_ITERATIONS] = max(1, max_iterations // binary.nr_tasklets)
+        record[INTERRUPT] = self._interrupt.ctypes.data
         record[LOG_BYTES] = binary.log_bytes
         return record
 

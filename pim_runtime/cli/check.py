@@ -55,13 +55,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SYMBOL",
         help="a variable that keeps its value from launch to launch on purpose; may be repeated",
     )
+    parser.add_argument(
+        "--max-iterations",
+        type=int,
+        default=DEFAULTS.max_iterations,
+        metavar="N",
+        help="loop iterations of a DPU after which the check of a launch is given up (default: %(default)s)",
+    )
     parser.add_argument("program", type=Path, metavar="PROGRAM", help="a Python host program")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the program's own arguments")
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Run and check the program. Raises ValueError for impossible options, OSError for a file that is not there."""
-    options = Check(dpus=arguments.dpus, orders=arguments.orders, seed=arguments.seed, keeps=tuple(arguments.keeps))
+    options = Check(
+        dpus=arguments.dpus,
+        orders=arguments.orders,
+        seed=arguments.seed,
+        keeps=tuple(arguments.keeps),
+        max_iterations=arguments.max_iterations,
+    )
     with CheckSession(options).active() as session:
         end = run_script(arguments.program, arguments.arguments)
     findings = [finding for checker in session.checkers for finding in checker.findings]
@@ -138,6 +151,11 @@ def _stack_sections(checkers: Sequence[Checker]) -> tuple[Section, ...]:
 def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEnd) -> Section:
     nr_launches = sum(checker.nr_launches for checker in checkers)
     nr_checked = sum(checker.nr_checked for checker in checkers)
+    nr_too_long = sum(checker.nr_too_long for checker in checkers)
+    too_long = (
+        f"{nr_too_long} launches of single DPUs were not checked to their end, since their tasklets would "
+        f"run more than {options.max_iterations} loop iterations: check with less data, or raise --max-iterations."
+    )
     unknown = [name for name in options.keeps if all(name in checker.unknown_keeps for checker in checkers)]
     return Section(
         title="What was checked",
@@ -147,7 +165,7 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
             Value(name="of them checked to their end", value=nr_checked, origin="exact"),
             Value(name="tasklet orders of each", value=1 + options.orders, origin="exact"),
         ),
-        notes=(NOT_CHECKED,),
+        notes=(NOT_CHECKED, *([too_long] if nr_too_long else [])),
         checks=(
             output.Check(
                 name="the program ends well",
@@ -157,7 +175,7 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
             output.Check(
                 name="something was checked",
                 passed=nr_checked > 0,
-                detail=f"{nr_checked} launches" if nr_checked else "the program launches no DPU in its main thread",
+                detail=f"{nr_checked} launches" if nr_checked else _why_nothing(nr_launches),
             ),
             output.Check(
                 name="--keeps names variables",
@@ -166,3 +184,7 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
             ),
         ),
     )
+
+
+def _why_nothing(nr_launches: int) -> str:
+    return "no launch came to its end on the side" if nr_launches else "the program launches no DPU in its main thread"

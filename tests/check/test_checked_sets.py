@@ -242,7 +242,7 @@ def test_a_launch_that_is_too_long_to_be_checked(hardware):
         dpus.copy("rounds", np.array([[900]]))
         dpus.exec()
         (checker,) = session.checkers
-        assert (checker.nr_launches, checker.nr_checked) == (2, 1)
+        assert (checker.nr_launches, checker.nr_checked, checker.nr_too_long) == (2, 1, 1)
 
 
 @pytest.mark.filterwarnings("ignore::pim_runtime.CheckWarning")

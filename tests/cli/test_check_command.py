@@ -153,3 +153,18 @@ def test_an_interrupt_is_the_scripts_end(tmp_path):
     script = tmp_path / "interrupted.py"
     script.write_text("raise KeyboardInterrupt")
     assert main(["check", str(script)]) == 130
+
+
+LONG = """
+@adding.kernel
+def add(t):
+    for i in range(100_000):
+        total.store(t, i)
+"""
+
+
+def test_launches_that_are_too_long_are_named(check):
+    code, _, out, _ = check(LONG, options=["--max-iterations", "1000"])
+    assert code == 1
+    assert "4 launches of single DPUs were not checked to their end" in out
+    assert "something was checked: no launch came to its end on the side" in out
