@@ -1,6 +1,6 @@
 """Random use of the host API against its model: how many steps, and whether anything differs or crashes.
 
-    python -m benchmarks.host_api_fuzz [--steps 1000000] [--seed 0] [--workers 1] [--json FILE]
+    python -m benchmarks.host_api_fuzz [--steps 1000000] [--minutes M] [--seed 0] [--workers 1] [--json FILE]
 
 A step is one call with good or bad arguments on a small machine (benchmarks/fuzz/host_machine.py); half of the sets run
 on the compiled engine. Portions of the steps run in processes of their own, so that a crash of the interpreter is
@@ -10,6 +10,7 @@ counted and not the end. A portion that fails shows its shortest failing sequenc
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -54,12 +55,13 @@ def main(argv: list[str] | None = None) -> int:
     """Take the steps, print the table; 1 when anything differed or crashed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1_000_000)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further steps after this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes at a time")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args(argv)
     started, portions, crashes = time.perf_counter(), [], 0
-    for outcome in _portions(arguments.steps, arguments.seed, arguments.workers):
+    for outcome in _portions(arguments):
         if outcome is None:
             crashes += 1
             continue
@@ -91,13 +93,14 @@ def take_steps(number: int) -> Portion:
     return Portion(CountedHostApi.steps, time.perf_counter() - started, failure)
 
 
-def _portions(steps: int, first_seed: int, workers: int) -> Iterator[Portion | None]:
-    """Portions until there are enough steps, `workers` at a time; None for one that crashed."""
-    done, number = 0, first_seed
-    while done < steps:
+def _portions(arguments: argparse.Namespace) -> Iterator[Portion | None]:
+    """Portions until there are enough steps or the time is over; None for one that crashed."""
+    workers, done, number = arguments.workers, 0, arguments.seed
+    end = time.monotonic() + 60 * arguments.minutes
+    while done < arguments.steps and time.monotonic() < end:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             try:
-                while done < steps:
+                while done < arguments.steps and time.monotonic() < end:
                     futures: list[Future[Portion]] = [pool.submit(take_steps, number + i) for i in range(workers)]
                     number += workers
                     for future in futures:

@@ -1,4 +1,4 @@
-"""What every step of the state machine stands on: a small machine, its sets, and how calls are compared with the model."""
+"""What the steps of the state machine stand on: a small machine, its sets, and the comparison with the model."""
 
 from __future__ import annotations
 
