@@ -10,7 +10,7 @@ from types import FunctionType
 from ..errors import KernelError
 from ..language.closure import Closure
 
-__all__ = ["Breakpoint", "checked_breakpoints"]
+__all__ = ["Breakpoint", "check_tasklets", "checked_breakpoints"]
 
 NR_NEAR_LINES = 4
 
@@ -70,6 +70,16 @@ def checked_breakpoints(breakpoints: Sequence[Breakpoint], closure: Closure) -> 
             )
         placed.append((breakpoint_, filename))
     return placed
+
+
+def check_tasklets(breakpoints: Sequence[Breakpoint], nr_tasklets: int) -> None:
+    """Raise KernelError for a breakpoint of a tasklet that there is not: nobody would ever stop there."""
+    for breakpoint_ in breakpoints:
+        if breakpoint_.tasklet is not None and not 0 <= breakpoint_.tasklet < nr_tasklets:
+            raise KernelError(
+                f"breakpoint at line {breakpoint_.line} for tasklet {breakpoint_.tasklet}: the program has tasklets "
+                f"0 to {nr_tasklets - 1}"
+            )
 
 
 def _lines(function: FunctionType) -> set[int]:

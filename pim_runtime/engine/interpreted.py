@@ -24,7 +24,7 @@ from ..device.scheduler import FINISHED, block, boot, flush_counters, may_run, s
 from ..device.tasklet import Tasklet
 from ..errors import DebuggerQuitError
 from ..language.closure import Closure, file_key
-from .breakpoints import checked_breakpoints
+from .breakpoints import check_tasklets, checked_breakpoints
 from .faults import Fault, read_fault
 from .protocol import Addresses, EngineOptions
 
@@ -63,7 +63,7 @@ class InterpretedEngine:
         self, closure: Closure, nr_tasklets: int, dpus: range, addresses: Addresses, record: NDArray[np.int64]
     ) -> list[Fault]:
         faults = []
-        with self._advancing(closure, record) as advance:
+        with self._advancing(closure, nr_tasklets, record) as advance:
             for dpu in dpus:
                 try:
                     self._run_dpu(closure.kernel, nr_tasklets, dpu, addresses, record, advance)
@@ -79,11 +79,12 @@ class InterpretedEngine:
         return faults
 
     @contextlib.contextmanager
-    def _advancing(self, closure: Closure, record: NDArray[np.int64]) -> Iterator[Advance]:
-        """What resumes a tasklet: `next`, or the debugger."""
+    def _advancing(self, closure: Closure, nr_tasklets: int, record: NDArray[np.int64]) -> Iterator[Advance]:
+        """What resumes a tasklet: `next`, or the debugger. Raises KernelError for a breakpoint of no tasklet."""
         if not self._breakpoints and not closure.debugs:
             yield next
             return
+        check_tasklets(self._breakpoints, nr_tasklets)
         from .debugger import Debugger
 
         debugger = Debugger(self._breakpoints, closure, record)

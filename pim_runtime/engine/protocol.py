@@ -59,6 +59,8 @@ class EngineOptions:
             raise ValueError(f"tasklet_order {self.tasklet_order!r}: choose 'cyclic' or 'random'")
         if self.tasklet_order == "random" and self.engine == "compiled":
             raise ValueError("tasklet_order 'random' needs engine='interpreted': compiled tasklets run in turn")
+        if not isinstance(self.breakpoints, tuple) or not all(isinstance(one, Breakpoint) for one in self.breakpoints):
+            raise ValueError(f"breakpoints is {self.breakpoints!r}: give a tuple of Breakpoint(line=...)")
         if self.breakpoints and self.engine == "compiled":
             raise ValueError("breakpoints need engine='interpreted': compiled kernels cannot be stopped")
         if self.timing not in ("off", "static", "exact") and not SAMPLE.fullmatch(self.timing):

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from walker import KILLED_AFTER, fill, fingerprint
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from walker import KILLED_AFTER, fill, fingerprint, new_set
 
 from pim_runtime import DpuContext
 from pim_runtime.hardware import load_profile
@@ -16,6 +18,9 @@ from pim_runtime.report.breakdown import evidence
 from pim_runtime.report.reprice import reprice
 
 pytestmark = pytest.mark.quick
+
+WORDS = (1 << 16) - 8  # of `history`, but for the longest write
+WRITES = st.lists(st.tuples(st.integers(0, 69), st.integers(0, WORDS), st.binary(min_size=8, max_size=64)))
 
 
 def run(path, task):
@@ -48,6 +53,23 @@ def test_going_back_in_one_process(walkers):
     dpus.exec()
     dpus.exec()
     assert fingerprint(dpus) == after
+
+
+@pytest.fixture(scope="module")
+def two_sets():
+    """A set to save, and one to restore."""
+    with new_set() as saved, new_set() as restored:
+        yield saved, restored
+
+
+@settings(max_examples=30)
+@given(writes=WRITES)
+def test_random_states_come_back(two_sets, writes):
+    saved, restored = two_sets
+    for dpu, word, data in writes:
+        saved.dpus()[dpu].copy("history", data[: len(data) & -8], offset=8 * word)
+    restored.restore(DpuContext.from_buffer(saved.checkpoint().serialize()))
+    assert fingerprint(restored) == fingerprint(saved)
 
 
 def test_a_context_does_not_change_with_its_dpus(walkers):

@@ -230,6 +230,19 @@ def test_a_line_without_code_is_refused_with_near_lines(dpus):
             one.load(program)
 
 
+def test_a_tasklet_that_does_not_exist_is_refused(dpus):
+    one = dpus(1, EngineOptions(engine="interpreted", breakpoints=(Breakpoint(line=AT_STORE, tasklet=3),)))
+    one.load(program)
+    with pytest.raises(KernelError, match="for tasklet 3: the program has tasklets 0 to 2"):
+        one.exec()
+
+
+def test_what_is_no_breakpoint_is_refused():
+    for wrong in (Breakpoint(line=1), [Breakpoint(line=1)], (12,)):
+        with pytest.raises(ValueError, match=r"give a tuple of Breakpoint\(line=\.\.\.\)"):
+            EngineOptions(engine="interpreted", breakpoints=wrong)
+
+
 def test_the_compiled_engine_has_none():
     with pytest.raises(ValueError, match=r"breakpoints need engine='interpreted'"):
         EngineOptions(breakpoints=(Breakpoint(line=1),))
