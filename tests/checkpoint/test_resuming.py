@@ -61,7 +61,7 @@ def two_sets():
 
 @settings(max_examples=30)
 @given(
-    writes=st.lists(st.tuples(st.integers(0, 69), st.integers(0, (1 << 19) - 8), st.binary(min_size=8, max_size=64)))
+    writes=st.lists(st.tuples(st.integers(0, 69), st.integers(0, (1 << 16) - 8), st.binary(min_size=8, max_size=64)))
 )
 def test_random_states_come_back(two_sets, writes):
     saved, restored = two_sets

@@ -34,7 +34,7 @@ def machine(hardware):
 
 @pytest.fixture(scope="session")
 def misbehaving(machine, engine_options):
-    """66 DPUs in two ranks that run the kernel above."""
+    """66 DPUs in two ranks that run the kernel."""
     with DpuSet(66, machine=machine, options=engine_options, binary=breaking_rules) as dpus:
         yield dpus
 
