@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dpu_kernels.hazards.broken_rules import Rule, breaking_rules, misbehave, ratio, table
-from pim_runtime import DpuSet, EngineOptions, Machine, load_profile
+from pim_runtime import DpuSet, EngineOptions, Machine
 
 
 @pytest.fixture(params=["interpreted", "compiled"], scope="session")
@@ -20,11 +20,6 @@ def engine_options(request):
 @pytest.fixture(scope="session")
 def interpreted():
     return EngineOptions(engine="interpreted")
-
-
-@pytest.fixture(scope="session")
-def hardware():
-    return load_profile("upmem-v1a")
 
 
 @pytest.fixture(scope="session")
