@@ -23,7 +23,7 @@ from .device.view import View, wram_view
 from .device.wram_map import FIRST_VARIABLE
 from .errors import LinkError
 
-__all__ = ["HEAP_NAME", "Barrier", "MramSymbol", "Mutex", "Semaphore", "Symbol", "SymbolTable", "WramSymbol"]
+__all__ = ["HEAP_NAME", "Barrier", "MramSymbol", "Mutex", "Section", "Semaphore", "Symbol", "SymbolTable", "WramSymbol"]
 
 HEAP_NAME = "__sys_used_mram_end"  # DPU_MRAM_HEAP_POINTER_NAME
 FIRST_FREE_MUTEX_BIT = 200  # v1A reserves atomic bits 0 to 199 (upmem-sdk 3.2)

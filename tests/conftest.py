@@ -1,9 +1,12 @@
-"""Fixtures that all tests share: both engines, and DPUs of a machine that belongs to one test.
+"""Fixtures that all tests share: both engines, DPUs of a machine that belongs to one test, and a full disk.
 
 Compiled kernels go to the cache folder of the run (PIM_CACHE_DIR or the user's own), so that a second run is warm.
 """
 
 from __future__ import annotations
+
+import contextlib
+import resource
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,3 +42,19 @@ def dpus(hardware):
     yield allocate
     for dpu_set in allocated:
         dpu_set.free()
+
+
+@pytest.fixture
+def largest_file():
+    """`with largest_file(n)`: writing more than n bytes to a file fails, as on a full disk or over a quota."""
+
+    @contextlib.contextmanager
+    def limited(nr_bytes):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (nr_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

@@ -9,7 +9,8 @@ import numpy as np
 from ..commands import Read, Write
 from ..symbols import HEAP_NAME
 from .finding import Finding, SourcePlace
-from .watched_dpu import WORD_BYTES, WatchedDpu
+from .shadow import WORD_BYTES
+from .watched_dpu import WatchedDpu
 
 __all__ = ["check_read", "check_write"]
 

@@ -14,12 +14,10 @@ from ..program import DpuBinary
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
 from .names import AddressNames
-from .shadow import HOST, TAINTED, UNDEFINED, Shadow
+from .shadow import HOST, TAINTED, UNDEFINED, WORD_BYTES, Shadow
 from .undefined import Origin
 
 __all__ = ["HostWrite", "WatchedDpu"]
-
-WORD_BYTES = 8
 
 
 class HostWrite(NamedTuple):

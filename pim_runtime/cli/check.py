@@ -100,7 +100,7 @@ def _findings_section(findings: Sequence[Finding]) -> Section:
         tables=(table,) if findings else (),
         notes=tuple(str(finding) for finding in findings),
         checks=tuple(
-            output.Check(name=f"{kind}", passed=not count, detail=f"{count} found" if count else "none")
+            output.Check(name=kind, passed=not count, detail=f"{count} found" if count else "none")
             for kind, count in counts.items()
         ),
     )

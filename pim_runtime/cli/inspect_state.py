@@ -210,7 +210,7 @@ def _elements(
     state: SavedState, dpu: int, variable: SavedVariable, dtype: np.dtype[np.integer], first: int, count: int
 ) -> list[int]:
     """Some elements of a symbol, fewer where it ends."""
-    memory: Memory = "wram" if variable.memory == "wram" else "mram"
+    memory = variable.memory
     count = min(count, variable.nbytes // dtype.itemsize - first)
     address = variable.address + first * dtype.itemsize
     if address + count * dtype.itemsize > _memory_bytes(state, memory):
