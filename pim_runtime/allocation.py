@@ -189,11 +189,13 @@ class Allocation:
     @in_turn
     def release(self) -> None:
         """Give memory and ranks back. Nothing works afterwards."""
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
-        if self.when_released is not None:
-            self.when_released()
+        backend, self._backend = self._backend, None
+        try:
+            if backend is not None:
+                backend.close()
+        finally:  # no rank is lost to a Ctrl-C in between
+            if self.when_released is not None:
+                self.when_released()
 
     def require_alive(self) -> None:
         """Raise InvalidDpuSetError after release."""

@@ -82,9 +82,15 @@ class Reservation:
         return part.reshape(-1, PAGE_BYTES)
 
     def release(self) -> None:
-        """Give the memory back to the system. No view on `array` may be alive."""
+        """Give the memory back to the system. A view on `array` that is still alive sees zeros, and keeps the addresses.
+
+        Such are those in the frames of an exception that is on its way, as after Ctrl-C in a transfer.
+        """
         self.array = np.zeros(0, np.uint8)
-        self._pages.close()
+        try:
+            self._pages.close()
+        except BufferError:
+            self._pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _refusal(nr_bytes: int, error: OSError | OverflowError) -> str:

@@ -19,6 +19,7 @@ from .device.integers import uint8
 from .device.log import STDOUT_BYTES
 from .device.mram import DMA_GRANULARITY_BYTES, MAX_DMA_BYTES, MIN_DMA_BYTES
 from .device.run_record import MAX_TASKLETS
+from .device.source_text import keep_source_text
 from .device.wram_map import FIRST_VARIABLE, HEAP_POINTER, HEAP_START
 from .errors import KernelError, LinkError
 from .hardware import Hardware
@@ -132,6 +133,7 @@ class DpuProgram:
             raise KernelError(f"program {self.name!r} has a kernel already: {self._kernel.__qualname__}")
         if not isinstance(function, FunctionType):
             raise KernelError(f"program {self.name!r}: a kernel is a plain function, not {type(function).__name__}")
+        keep_source_text(function)
         check_syntax(function, blocking=True)
         self._kernel = function
         return function

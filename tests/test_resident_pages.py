@@ -81,3 +81,11 @@ def test_160_gib_are_looked_through_page_by_page(reserved):
     pages = [0, 1, 65_535, 65_536, 12_345_678, (160 << 30) // PAGE_BYTES - 1]
     memory.array[np.array(pages) * PAGE_BYTES + 4_000] = 255
     assert memory.resident_pages(0, 160 << 30).tolist() == pages
+
+
+def test_a_view_that_outlives_its_memory_sees_zeros():
+    reservation = Reservation(4 * PAGE_BYTES)
+    view = reservation.array[:8]
+    view[:] = 7
+    reservation.release()
+    assert not view.any() and not len(reservation.array)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -77,8 +76,7 @@ class SideRun:
     def close(self) -> None:
         """Give the memory back."""
         for reservation in (*self._memories.values(), self._counters):
-            with contextlib.suppress(BufferError):  # seen by the exception that ends the run, and released with it
-                reservation.release()
+            reservation.release()
 
     def bytes_of(self, memory: Memory) -> NDArray[np.uint8]:
         """One of the memories, uint8 [bytes]. Drop it before `close`."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import inspect
-import textwrap
 from dataclasses import dataclass
 from types import FunctionType
 from typing import get_args
 
 from ..commands import Memory
 from ..device.integers import IntegerType, as_integer_type
+from ..device.source_text import source_text
 from ..program import DpuBinary
 from ..symbols import Section
 from .fields import Fields
@@ -148,11 +147,10 @@ def saved_program(binary: DpuBinary) -> SavedProgram:
 
 def _text(function: FunctionType) -> str:
     """The source of a function without its comments, or its code where there is no source."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError):
+    text = source_text(function)
+    if text is None:
         return function.__code__.co_code.hex()
-    definition = tree.body[0]
+    definition = text.parsed()
     if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition, clean=False) is not None:
         definition.body = definition.body[1:] or [ast.Pass()]
     return ast.unparse(definition)

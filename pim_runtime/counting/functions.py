@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from ..device import guards, meters
-from ..device.library import DpuFunction, dpu_function
+from ..device.library import DpuFunction
 from ..device.tasklet import Checks
 from ..errors import KernelError
 from . import tree
@@ -113,7 +113,7 @@ class KnownFunctions:
         """Close the function over what it names: its free variables, other helpers, and the run time of meters."""
         known: dict[str, Any] = {name: source.outer[name] for name in source.function.__code__.co_freevars}
         known |= {name: getattr(meters, function) for name, function in RUN_TIME.items()} | {SPEND: guards.spend}
-        known |= {name: dpu_function(function) for name, function in self.helpers.items()}
+        known |= {name: DpuFunction(function) for name, function in self.helpers.items()}
         used = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
         free = {name: value for name, value in known.items() if name in used}
         maker = ast.parse(f"def make({', '.join(free)}):\n    return {definition.name}").body[0]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import inspect
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
+
+from ..device.source_text import source_text
 
 __all__ = ["Source", "read_source"]
 
@@ -29,10 +29,10 @@ class Source:
 
 def read_source(function: FunctionType) -> Source:
     """Parse a function that obeys the kernel language (language.syntax has checked that)."""
-    lines, first_line = inspect.getsourcelines(function)
-    tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    text = source_text(function)
+    assert text is not None
+    tree = text.parsed()
     assert isinstance(tree, ast.FunctionDef)
-    ast.increment_lineno(tree, first_line - 1)
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     outer = {**vars(builtins), **function.__globals__, **{name: cell.cell_contents for name, cell in cells}}
     return Source(function, tree, outer)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Literal, TypeVar, cast
 
+from .source_text import keep_source_text
+
 __all__ = ["DpuFunction", "Linkage", "dpu_function", "extern_function", "library"]
 
 LibraryFunction = TypeVar("LibraryFunction", bound=Callable[..., Any])
@@ -35,9 +37,11 @@ class DpuFunction:
 
 def dpu_function(function: Callable[..., Any]) -> DpuFunction:
     """Make a function callable from kernels, in both engines: a static function that the DPU compiler inlines."""
+    keep_source_text(function)
     return DpuFunction(function)
 
 
 def extern_function(function: Callable[..., Any]) -> DpuFunction:
     """As dpu_function, of another translation unit: the clock counts a real call, with its saves and moves."""
+    keep_source_text(function)
     return DpuFunction(function, "extern")

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from .. import device
 from ..device.integers import IntegerType
 from ..device.library import DpuFunction
@@ -26,6 +28,7 @@ from ..device.view import wram_view
 from ..errors import KernelError
 from ..symbols import Barrier, Mutex, Semaphore, Symbol
 from .diagnostics import point_at
+from .symbol_use import check_symbol_use
 from .syntax import check_syntax
 
 __all__ = ["Closure", "SyncObject", "close_over", "file_key"]
@@ -118,7 +121,9 @@ class _Walk:
         self.facts.append(f"{code.co_filename}:{code.co_firstlineno} {code.co_varnames} {code.co_names}")
         self.facts.append(f"{code.co_code.hex()} {_constants(code)} {list(code.co_lines())}")
         self.strings.update(value for value in code.co_consts if isinstance(value, str))
-        for name, value in _references(function):
+        references = dict(_references(function))
+        check_symbol_use(function, references)
+        for name, value in references.items():
             meaning = self.describe(function, name, value)
             self.facts += [name, meaning]
             self.references.append((name, meaning))
@@ -188,14 +193,14 @@ def _refusal(function: FunctionType, name: str, value: Any) -> str:
         reason, mend = f"`{name}` is an ordinary Python function", "mark it @dpu_function to call it from a kernel"
     elif isinstance(value, float | complex):
         reason, mend = f"DPU kernels are integer-only, but `{name}` is {type(value).__name__}", "scale it to an integer"
+    elif isinstance(value, np.integer):
+        reason, mend = f"`{name}` is a NumPy {type(value).__name__}, not an int", f"define it as int({value})"
     elif isinstance(value, ModuleType):
         reason, mend = f"a kernel cannot use module `{name}`", "import what it needs from pim_runtime.device"
     else:
         reason = f"a kernel cannot use `{name}`, a {type(value).__name__}"
         mend = "kernels see integers, symbols, pim_runtime.device and @dpu_function helpers"
-    return point_at(
-        reason, function.__code__.co_filename, line, column=column, width=1 if column is None else len(name), mend=mend
-    )
+    return point_at(reason, function.__code__.co_filename, line, column=column, width=len(name.encode()), mend=mend)
 
 
 def _place(code: CodeType, name: str) -> tuple[int, int | None]:

@@ -11,10 +11,16 @@ __all__ = ["place_text", "point_at"]
 def point_at(
     reason: str, filename: str, line: int, *, column: int | None = None, width: int = 1, mend: str = ""
 ) -> str:
-    """`file:line: reason`, the source line and a caret under `column` (0-based; default: the first character)."""
-    source = linecache.getline(filename, line).rstrip("\n")
+    """`file:line: reason`, the source line and carets under it.
+
+    column, width: in bytes of UTF-8, from 0, as syntax trees and code objects count. Default: the first character.
+    """
+    source = linecache.getline(filename, line).rstrip("\r\n")
     if column is None:
         column = len(source) - len(source.lstrip())
+    else:
+        column, end = (len(source.encode()[:place].decode(errors="ignore")) for place in (column, column + width))
+        width = end - column
     shown = f"{PurePath(filename).name}:{line}: {reason}"
     if source:
         shown += f"\n    {source}\n    {' ' * column}{'^' * max(1, min(width, len(source) - column))}"

@@ -7,11 +7,10 @@ are checked later by the compiler (compiler/integer_only.py); what is caught her
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 from collections.abc import Iterator
 from types import FunctionType
 
+from ..device.source_text import source_text
 from ..device.sync import BLOCKING
 from ..errors import KernelError
 from .diagnostics import point_at
@@ -30,6 +29,7 @@ FORBIDDEN: dict[type[ast.AST], str] = {
     ast.Slice: "a view has no slices; use view.window(first, length)",
     ast.JoinedStr: "a DPU has no strings; printf takes a literal format",
     ast.Try: "a DPU has no exceptions; a fault ends the DPU",
+    ast.Raise: "a DPU has no exceptions; stop with assert_that(t, condition) or halt(t)",
     ast.With: "a DPU has no context managers",
     ast.ClassDef: "a kernel cannot define classes",
     ast.AsyncFunctionDef: "a kernel is a plain generator function: use `def`",
@@ -58,11 +58,12 @@ class _Checker:
     def __init__(self, function: FunctionType) -> None:
         self.function = function
         self.filename = function.__code__.co_filename
+        text = source_text(function)
+        if text is None:
+            raise _unreadable(function)
         try:
-            lines, self.first_line = inspect.getsourcelines(function)
-            self.indent = len(lines[0]) - len(lines[0].lstrip())
-            self.tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
-        except (OSError, TypeError, SyntaxError):
+            self.tree = text.parsed()
+        except SyntaxError:
             raise _unreadable(function) from None
         if getattr(self.tree, "name", "<lambda>") != function.__name__:
             raise _unreadable(function)  # another text under the same file name, such as "<string>"
@@ -71,10 +72,7 @@ class _Checker:
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
         same_line = getattr(node, "end_lineno", line) == line
         width = getattr(node, "end_col_offset", column + 1) - column if same_line else 1
-        text = point_at(
-            reason, self.filename, self.first_line + line - 1, column=column + self.indent, width=width, mend=mend
-        )
-        return KernelError(text)
+        return KernelError(point_at(reason, self.filename, line, column=column, width=width, mend=mend))
 
     def check(self, what: str) -> None:
         if not isinstance(self.tree, ast.FunctionDef):
@@ -105,10 +103,12 @@ class _Checker:
             yield from ast.walk(statement)
 
     def permitted_texts(self) -> Iterator[ast.AST]:
-        """Strings that are no values: docstrings, formats of printf, and what print shows in the interpreted engine."""
+        """Strings that are no values: docstrings, formats of printf, and what assert or print say in CPython."""
         for node in self.body():
             if isinstance(node, ast.Expr):
                 yield node.value
+            elif isinstance(node, ast.Assert) and node.msg is not None:
+                yield node.msg
             elif isinstance(node, ast.Call) and _called(node) in ("print", "printf"):
                 yield from node.args
 

@@ -19,6 +19,7 @@ from pim_runtime.device.faults import FaultCode
 
 SCALE = 1.5
 SCALE_IN_QUARTERS = 6
+ROWS = np.int32(7)
 TABLE = [1, 2, 3]
 ENTRIES = (1, 2, 3)
 CASES = []
@@ -376,6 +377,76 @@ def blocking_helper(total, values, done):
 
     def mended(t):
         yield barrier_wait(t, done)
+
+    return broken, mended
+
+
+@case(
+    reason="`values` is a symbol, not an array",
+    line="größe = values[0]",
+    under="values",
+    mend="index values.array(t)",
+)
+def symbol_as_array(total, values, done):
+    def broken(t):
+        größe = values[0]
+        total.store(t, größe)
+
+    def mended(t):
+        größe = values.array(t)[0]
+        total.store(t, größe)
+
+    return broken, mended
+
+
+@case(
+    reason="`rows` is in MRAM, where a kernel cannot load or store",
+    line="ä = 1; rows[ä] = 2",
+    under="rows",
+    mend="mram_read(t, rows.address + offset, buffer, nr_bytes) copies into a WRAM buffer; index that",
+)
+def mram_as_array(total, values, done):
+    rows = DpuProgram("mram_as_array").mram("rows", int32, 4)
+
+    # fmt: off
+    def broken(t):
+        ä = 1; rows[ä] = 2  # noqa: E702
+    # fmt: on
+
+    def mended(t):
+        buffer = mem_alloc(t, int32, 4)
+        mram_read(t, rows.address, buffer, 16)
+
+    return broken, mended
+
+
+@case(
+    reason="`ROWS` is a NumPy int32, not an int", line="total.store(t, ROWS)", name="ROWS", mend="define it as int(7)"
+)
+def numpy_integer(total, values, done):
+    def broken(t):
+        total.store(t, ROWS)
+
+    def mended(t):
+        total.store(t, SCALE_IN_QUARTERS)
+
+    return broken, mended
+
+
+@case(
+    reason="a DPU has no exceptions; stop with assert_that(t, condition) or halt(t)",
+    line='raise ValueError("no")',
+    under='raise ValueError("no")',
+)
+def exception(total, values, done):
+    def broken(t):
+        raise ValueError("no")
+
+    def mended(t):
+        """A docstring may have lines
+        that begin further left.
+        """
+        total.store(t, 1)
 
     return broken, mended
 
