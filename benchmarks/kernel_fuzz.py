@@ -3,8 +3,8 @@
     python -m benchmarks.kernel_fuzz [--kernels 100] [--interpreted 1000] [--seed 0] [--json FILE]
 
 A kernel (benchmarks/fuzz/kernels.py) runs on six inputs; every third may fault. --kernels go through both engines,
-with counting and without, which takes seconds of compilation each, and must count alike; --interpreted more go through the
-interpreted engine alone. All must leave what the C translation (cc -O1 -fwrapv) leaves, and fault where it faults.
+with counting and without, which takes seconds of compilation each, and must count alike; --interpreted more go through
+the interpreted engine alone. All must leave what the C translation (cc -O1 -fwrapv) leaves, and fault where it faults.
 Kernel seed + n is made from that number alone; a divergence names it and shows the kernel. Exit code 1 with one.
 """
 
