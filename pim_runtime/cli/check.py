@@ -138,7 +138,6 @@ def _stack_sections(checkers: Sequence[Checker]) -> tuple[Section, ...]:
 def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEnd) -> Section:
     nr_launches = sum(checker.nr_launches for checker in checkers)
     nr_checked = sum(checker.nr_checked for checker in checkers)
-    unknown = [name for name in options.keeps if all(name in checker.unknown_keeps for checker in checkers)]
     return Section(
         title="What was checked",
         values=(
@@ -159,10 +158,13 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
                 passed=nr_checked > 0,
                 detail=f"{nr_checked} launches" if nr_checked else "the program launches no DPU in its main thread",
             ),
-            output.Check(
-                name="--keeps names variables",
-                passed=not unknown,
-                detail=f"no program has {', '.join(unknown)}" if unknown else "",
-            ),
+            *_keeps_checks(checkers, options),
         ),
     )
+
+
+def _keeps_checks(checkers: Sequence[Checker], options: Check) -> tuple[output.Check, ...]:
+    """Whether --keeps names variables, if it names anything."""
+    unknown = [name for name in options.keeps if all(name in checker.unknown_keeps for checker in checkers)]
+    detail = f"no program has {', '.join(unknown)}" if unknown else ""
+    return (output.Check(name="--keeps names variables", passed=not unknown, detail=detail),) if options.keeps else ()
