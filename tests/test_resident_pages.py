@@ -88,4 +88,5 @@ def test_a_view_that_outlives_its_memory_sees_zeros():
     view = reservation.array[:8]
     view[:] = 7
     reservation.release()
-    assert not view.any() and not len(reservation.array)
+    assert not view.any()
+    assert not len(reservation.array)
