@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import resource
-
 import signal
 
 import pytest
