@@ -1,1 +1,1 @@
-"""Wall-clock measurements on this computer. Compare ratios inside one run, not times between runs."""
+"""Measurements on this computer, and fuzz that takes long. Compare ratios inside one run, not times between runs."""

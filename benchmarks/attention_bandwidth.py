@@ -2,7 +2,7 @@
 
     python -m benchmarks.attention_bandwidth [--dpus 1024] [--repeats 7] [--norm NORM ...] [--dtype DTYPE ...]
 
-Launches and streaming reads alternate in one run; the ratio is that of the medians. Checks are on, as always.
+Launches and streaming reads alternate in one run; the ratio is that of the medians. Checks are on.
 """
 
 from __future__ import annotations
@@ -14,20 +14,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from os import sched_getaffinity
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from benchmarks.delivery import add_json_option, delivered
+from benchmarks.same_attention import same_attention
 from dpu_kernels.attention import DTypeName, Norm
-from host.attention.attention_set import AttentionSet
 from host.attention.workload import Method, synthetic_workload
-from pim_runtime.cli.json_file import report_as_json, write_json
 from pim_runtime.cli.output import Check, Column, Report, Section, Table
-from pim_runtime.cli.render import print_report
-from pim_runtime.cli.versions import installed_version
 
 TOKENS, DIM = 4096, 128
 STREAM_BYTES = 1 << 30
@@ -55,17 +52,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--norm", choices=NORMS, nargs="+", default=NORMS)
     parser.add_argument("--dtype", choices=DTYPES, nargs="+", default=DTYPES)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json_option(parser)
     arguments = parser.parse_args(argv)
     stream = np.ones(STREAM_BYTES // 8, np.int64)
     threads = len(sched_getaffinity(0))
     rows = [measure(norm, dtype, arguments, stream, threads) for norm in arguments.norm for dtype in arguments.dtype]
     report = _report(rows, arguments, threads)
-    print_report(report, sys.stdout)
-    if arguments.json:
-        version = installed_version("pim-runtime")
-        write_json(arguments.json, report_as_json(report, command="attention_bandwidth", version=version))
-    return 1 if report.failed else 0
+    return delivered(report, "attention_bandwidth", arguments.json)
 
 
 def measure(
@@ -74,13 +67,7 @@ def measure(
     """(norm, dtype, GB/s of K and V, GB/s of a streaming read, their ratio)."""
     method = Method(dtype=dtype, norm=norm)
     one = synthetic_workload(method, batch=1, heads=1, tokens=TOKENS, dim=DIM, data="random", seed=0)
-    shape = (arguments.dpus, 1, TOKENS, DIM)  # every DPU gets its own copy of the same rows
-    with (
-        AttentionSet(one.spec, batch=arguments.dpus) as attention,
-        ThreadPoolExecutor(threads) as pool,
-    ):
-        attention.load_kv(np.broadcast_to(one.k, shape), np.broadcast_to(one.v, shape))
-        attention.push_q(np.ascontiguousarray(np.broadcast_to(one.queries[0], (arguments.dpus, 1, DIM))))
+    with same_attention(one, arguments.dpus) as attention, ThreadPoolExecutor(threads) as pool:
         parts = np.array_split(stream, threads)
         launches, reads = [], []
         attention.launch()

@@ -14,21 +14,16 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
-import numpy as np
-
+from benchmarks.delivery import add_json_option, delivered
 from benchmarks.faulting import FaultingSet
-from host.attention.attention_set import AttentionSet
-from host.attention.workload import Method, Workload, synthetic_workload
+from benchmarks.same_attention import same_attention
+from host.attention.workload import Method, synthetic_workload
 from pim_runtime import EngineOptions
-from pim_runtime.cli.json_file import report_as_json, write_json
 from pim_runtime.cli.output import Check, Column, Report, Section, Table
-from pim_runtime.cli.render import print_report
-from pim_runtime.cli.versions import installed_version
 from pim_runtime.device.tasklet import Checks
 
 METHODS = tuple(
@@ -36,6 +31,7 @@ METHODS = tuple(
     for norm, dtype in (("div_d", "int8"), ("softmax", "int8"), ("div_d", "int32"))
 )
 SHAPES = ("4096x128", "4096x64", "512x128")
+CHECKS: tuple[Checks, ...] = ("off", "on")
 LARGEST_CHECK_RATIO, LARGEST_FAULT_RATIO = 2.0, 2.0
 
 
@@ -72,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--shape", type=Shape.parse, nargs="+", default=tuple(map(Shape.parse, SHAPES)))
     parser.add_argument("--fault-dpus", type=int, default=2560)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json_option(parser)
     arguments = parser.parse_args(argv)
     checked = [
         attention_launches(method, shape, arguments.dpus, arguments.repeats)
@@ -81,18 +77,16 @@ def main(argv: list[str] | None = None) -> int:
     ]
     faulting = faulting_launches(arguments.fault_dpus, arguments.repeats)
     report = _report(checked, faulting, arguments)
-    print_report(report, sys.stdout)
-    if arguments.json:
-        version = installed_version("pim-runtime")
-        write_json(arguments.json, report_as_json(report, command="check_cost", version=version))
-    return 1 if report.failed else 0
+    return delivered(report, "check_cost", arguments.json)
 
 
 def attention_launches(method: Method, shape: Shape, nr_dpus: int, repeats: int) -> Compared:
     """Launches of one kernel without checks, and with them."""
     one = synthetic_workload(method, batch=1, heads=1, tokens=shape.tokens, dim=shape.dim, data="random", seed=0)
     with ExitStack() as stack:
-        unchecked, checked = (stack.enter_context(_ready(one, checks, nr_dpus)) for checks in ("off", "on"))
+        unchecked, checked = (
+            stack.enter_context(same_attention(one, nr_dpus, EngineOptions(checks=checks))) for checks in CHECKS
+        )
         name = f"{method.norm}-{method.dtype}, {shape.tokens} x {shape.dim}"
         return Compared(name, *_alternating(unchecked.launch, checked.launch, repeats))
 
@@ -102,16 +96,6 @@ def faulting_launches(nr_dpus: int, repeats: int) -> Compared:
     with ExitStack() as stack:
         healthy, faulting = (stack.enter_context(FaultingSet(nr_dpus, share)) for share in (0, 100))
         return Compared("one fault per 100 DPUs", *_alternating(healthy.launch, faulting.launch, repeats))
-
-
-@contextmanager
-def _ready(one: Workload, checks: Checks, nr_dpus: int) -> Iterator[AttentionSet]:
-    """DPUs that each have a copy of the same K, V and query."""
-    rows, dim = (nr_dpus, *one.k.shape[1:]), one.k.shape[-1]
-    with AttentionSet(one.spec, batch=nr_dpus, options=EngineOptions(checks=checks)) as attention:
-        attention.load_kv(np.broadcast_to(one.k, rows), np.broadcast_to(one.v, rows))
-        attention.push_q(np.ascontiguousarray(np.broadcast_to(one.queries[0], (nr_dpus, 1, dim))))
-        yield attention
 
 
 def _alternating(base: Callable[[], object], other: Callable[[], object], repeats: int) -> tuple[float, float]:

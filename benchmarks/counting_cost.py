@@ -14,21 +14,16 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-import numpy as np
-
+from benchmarks.delivery import add_json_option, delivered
+from benchmarks.same_attention import same_attention
 from dpu_kernels.attention import DTypeName, Norm
 from host.attention.attention_set import AttentionSet
-from host.attention.workload import Method, Workload, synthetic_workload
+from host.attention.workload import Method, synthetic_workload
 from pim_runtime import EngineOptions
-from pim_runtime.cli.json_file import report_as_json, write_json
 from pim_runtime.cli.output import Check, Column, Report, Section, Table
-from pim_runtime.cli.render import print_report
-from pim_runtime.cli.versions import installed_version
 
 TOKENS, DIM = 4096, 128
 DEFAULT = EngineOptions().timing
@@ -78,40 +73,27 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--kernel", choices=tuple(KERNELS), nargs="+", default=tuple(KERNELS))
     parser.add_argument("--timing", nargs="+", default=TIMINGS)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json_option(parser)
     arguments = parser.parse_args(argv)
     rows = [row for name in arguments.kernel for row in measure(KERNELS[name], arguments)]
     report = _report(rows, arguments)
-    print_report(report, sys.stdout)
-    if arguments.json:
-        version = installed_version("pim-runtime")
-        write_json(arguments.json, report_as_json(report, command="counting_cost", version=version))
-    return 1 if report.failed else 0
+    return delivered(report, "counting_cost", arguments.json)
 
 
 def measure(kernel: Kernel, arguments: argparse.Namespace) -> Iterator[Measured]:
     """Medians of one kernel, timing by timing."""
     method = Method(dtype=kernel.dtype, norm=kernel.norm, acc=kernel.acc)
     one = synthetic_workload(method, batch=1, heads=1, tokens=TOKENS, dim=DIM, data="random", seed=0)
-    with _ready(one, "off", arguments.dpus) as uncounted:
+    with same_attention(one, arguments.dpus, EngineOptions(timing="off")) as uncounted:
+        uncounted.launch()  # the first launch is not measured
         for timing in arguments.timing:
-            with _ready(one, timing, arguments.dpus) as counted:
+            with same_attention(one, arguments.dpus, EngineOptions(timing=timing)) as counted:
+                counted.launch()
                 off, on = [], []
                 for _ in range(arguments.repeats):
                     off.append(_launch_seconds(uncounted))
                     on.append(_launch_seconds(counted))
             yield Measured(str(kernel), timing, statistics.median(off), statistics.median(on))
-
-
-@contextmanager
-def _ready(one: Workload, timing: str, nr_dpus: int) -> Iterator[AttentionSet]:
-    """DPUs that each have a copy of the same K, V and query, after a launch that is not measured."""
-    rows = (nr_dpus, 1, TOKENS, DIM)
-    with AttentionSet(one.spec, batch=nr_dpus, options=EngineOptions(timing=timing)) as attention:
-        attention.load_kv(np.broadcast_to(one.k, rows), np.broadcast_to(one.v, rows))
-        attention.push_q(np.ascontiguousarray(np.broadcast_to(one.queries[0], (nr_dpus, 1, DIM))))
-        attention.launch()
-        yield attention
 
 
 def _launch_seconds(attention: AttentionSet) -> float:

@@ -17,17 +17,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
+from benchmarks.delivery import add_json_option, delivered
 from benchmarks.fuzz.host_machine import HostApi
-from pim_runtime.cli.json_file import report_as_json, write_json
 from pim_runtime.cli.output import Check, Column, Report, Section, Table
-from pim_runtime.cli.render import print_report
-from pim_runtime.cli.versions import installed_version
 
 STEPS_PER_SEQUENCE, SEQUENCES_PER_PORTION = 100, 100
 
@@ -58,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further steps after this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes at a time")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json_option(parser)
     arguments = parser.parse_args(argv)
     started, portions, crashes = time.perf_counter(), [], 0
     for outcome in _portions(arguments):
@@ -69,11 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         if outcome.failure:
             print(outcome.failure, file=sys.stderr)
     report = _report(portions, crashes, time.perf_counter() - started, arguments)
-    print_report(report, sys.stdout)
-    if arguments.json:
-        version = installed_version("pim-runtime")
-        write_json(arguments.json, report_as_json(report, command="host_api_fuzz", version=version))
-    return 1 if report.failed else 0
+    return delivered(report, "host_api_fuzz", arguments.json)
 
 
 def take_steps(number: int) -> Portion:

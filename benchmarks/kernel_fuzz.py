@@ -3,8 +3,8 @@
     python -m benchmarks.kernel_fuzz [--kernels 100] [--interpreted 1000] [--seed 0] [--json FILE]
 
 A kernel (benchmarks/fuzz/kernels.py) runs on six inputs; every third may fault. --kernels go through both engines,
-with counting and without, which takes seconds of compilation each, and must count alike; --interpreted more go through the
-interpreted engine alone. All must leave what the C translation (cc -O1 -fwrapv) leaves, and fault where it faults.
+with counting and without, which takes seconds of compilation each, and must count alike; --interpreted more go through
+the interpreted engine alone. All must leave what the C translation (cc -O1 -fwrapv) leaves, and fault where it faults.
 Kernel seed + n is made from that number alone; a divergence names it and shows the kernel. Exit code 1 with one.
 """
 
@@ -19,13 +19,11 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from benchmarks.delivery import add_json_option, delivered
 from benchmarks.fuzz.engines import NR_DPUS, EngineName, Laboratory
 from benchmarks.fuzz.kernels import random_kernel
 from pim_runtime import load_profile
-from pim_runtime.cli.json_file import report_as_json, write_json
 from pim_runtime.cli.output import Check, Column, Report, Section, Table
-from pim_runtime.cli.render import print_report
-from pim_runtime.cli.versions import installed_version
 
 BOTH: Sequence[EngineName] = ("interpreted", "compiled")
 
@@ -47,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kernels", type=int, default=100)
     parser.add_argument("--interpreted", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json_option(parser)
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder), load_profile("upmem-v1a"))
@@ -57,11 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             run(laboratory, range(more, more + arguments.interpreted), BOTH[:1]),
         ]
     report = _report(batches, arguments.seed)
-    print_report(report, sys.stdout)
-    if arguments.json:
-        version = installed_version("pim-runtime")
-        write_json(arguments.json, report_as_json(report, command="kernel_fuzz", version=version))
-    return 1 if report.failed else 0
+    return delivered(report, "kernel_fuzz", arguments.json)
 
 
 def run(laboratory: Laboratory, numbers: range, engines: Sequence[EngineName]) -> Batch:

@@ -13,15 +13,12 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.delivery import add_json_option, delivered
 from pim_runtime import ALLOCATE_ALL, DpuProgram, DpuSet
-from pim_runtime.cli.json_file import report_as_json, write_json
 from pim_runtime.cli.output import Check, Report, Section, Value
-from pim_runtime.cli.render import print_report
-from pim_runtime.cli.versions import installed_version
 from pim_runtime.device import Tasklet, int64, me
 
 MEMORY_LIMIT_MIB = 400
@@ -39,7 +36,7 @@ def kernel(t: Tasklet) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; 1 when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json_option(parser)
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)  # what the fresh process does
     arguments = parser.parse_args(argv)
     if arguments.once:
@@ -47,13 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     figures = [_in_a_fresh_process() for _ in range(2)][-1]
     report = _report(figures)
-    print_report(report, sys.stdout)
-    if arguments.json:
-        write_json(
-            arguments.json,
-            report_as_json(report, command="whole_machine", version=installed_version("pim-runtime")),
-        )
-    return 1 if report.failed else 0
+    return delivered(report, "whole_machine", arguments.json)
 
 
 def run_once() -> dict[str, float]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK_BYTES", "Blocks", "blocks_of_pages"]
+__all__ = ["BLOCK_BYTES", "Blocks", "blocks_of_pages", "blocks_per_dpu"]
 
 BLOCK_BYTES = 4096
 CHUNK_BLOCKS = 256  # copied and looked at together: 1 MiB stays in the CPU's cache

@@ -3,12 +3,15 @@
     PimError                      everything that the project raises on purpose
       DpuError                    what an SDK call reports; `code` is its DpuErrorCode, None for a bad Python argument
         AllocationError ...       one leaf per code in use (the table at the end of this module)
+        CheckpointError           a saved state that cannot be written, read, or given to these DPUs
         DpuFaultError             a launch in which DPUs faulted; `faults` says which, where and why
       KernelError                 a kernel that breaks the kernel language; shows the source line
       DebuggerQuitError           the user quit the debugger in a kernel
       LinkError                   a program whose symbols do not fit the machine
+      OutputError                 a file that cannot be written
       ProfileError                a hardware profile that is not valid
 
+CacheWarning is no error: what it is about is slower, and works.
 The text of a DpuError begins with the SDK's own text (SDK 2025.1, `dpu_error_to_string`); what follows says where,
 which value, which limit and how to mend it.
 """

@@ -82,7 +82,7 @@ class Reservation:
         return part.reshape(-1, PAGE_BYTES)
 
     def release(self) -> None:
-        """Give the memory back to the system. A view on `array` that is alive sees zeros, and keeps the addresses.
+        """Give the memory back to the system. A view on `array` that is still alive sees zeros, and keeps its place.
 
         Such are those in the frames of an exception that is on its way, as after Ctrl-C in a transfer.
         """

@@ -177,8 +177,7 @@ class DpuProgram:
 
     def _declare_log(self) -> None:
         """A program that prints has the log ring at the start of MRAM and its heap 1 MiB higher, as in the SDK."""
-        prints = self._kernel is not None and close_over(self._kernel).prints
-        if prints and LOG_NAME not in self._table.symbols:
+        if self._kernel is not None and close_over(self._kernel).prints:
             self._table.declare(LOG_NAME, uint8, STDOUT_BYTES, "log", None)
 
     def _check_chip(self, hardware: Hardware) -> None:

@@ -8,6 +8,7 @@ do not depend on the number of tasklets; only stacks, cache and heap do.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,7 +23,7 @@ from .device.view import View, wram_view
 from .device.wram_map import FIRST_VARIABLE
 from .errors import LinkError
 
-__all__ = ["HEAP_NAME", "Barrier", "MramSymbol", "Mutex", "Semaphore", "Symbol", "SymbolTable", "WramSymbol"]
+__all__ = ["HEAP_NAME", "Barrier", "MramSymbol", "Mutex", "Section", "Semaphore", "Symbol", "SymbolTable", "WramSymbol"]
 
 HEAP_NAME = "__sys_used_mram_end"  # DPU_MRAM_HEAP_POINTER_NAME
 FIRST_FREE_MUTEX_BIT = 200  # v1A reserves atomic bits 0 to 199 (upmem-sdk 3.2)
@@ -143,6 +144,7 @@ class SymbolTable:
         self.symbols: dict[str, Symbol] = {}
         self.atomic_bits: list[str] = []
         self._addresses: dict[str, int] | None = None
+        self._linking = threading.Lock()  # of several threads, one closes the table
 
     def declare(
         self, name: str, kind: object, shape: int | tuple[int, ...], section: Section, initial: ArrayLike | None
@@ -196,12 +198,13 @@ class SymbolTable:
         return self._layout()[name]
 
     def _layout(self) -> dict[str, int]:
-        if self._addresses is None:
-            self._before_closing()
-            wram = self._place(FIRST_VARIABLE, "wram", "host")
-            mram = self._place(0, "log", "mram_noinit", "mram", "heap")
-            self._addresses = dict((*wram, *mram))  # at once: another thread may link the program, too
-        return self._addresses
+        with self._linking:
+            if self._addresses is None:
+                self._before_closing()
+                wram = self._place(FIRST_VARIABLE, "wram", "host")
+                mram = self._place(0, "log", "mram_noinit", "mram", "heap")
+                self._addresses = dict((*wram, *mram))
+            return self._addresses
 
     def _place(self, start: int, *sections: Section) -> Iterator[tuple[str, int]]:
         for section in sections:

@@ -17,7 +17,7 @@ from .hardware import Hardware
 from .timing import Clock, Cost, Work, price
 from .timing.cost import Reason
 
-__all__ = ["Operation", "Row", "Timeline", "TimelineState", "Waiting"]
+__all__ = ["REASONS", "Operation", "Row", "Timeline", "TimelineState", "Waiting"]
 
 Operation = Literal["load", "write", "read", "launch", "sync"]
 Waiting = Literal["synchronous", "asynchronous"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Place", "Radix", "format_ranges"]
+__all__ = ["Place", "Radix", "format_ranges", "numbered"]
 
 SIMULATOR_BACKEND = 0  # top four bits of the 16-bit rank id in a DPU id: 0 simulator, 3 hardware (upmem-sdk 2.8)
 
@@ -57,6 +57,12 @@ def format_ranges(numbers: Iterable[int], *, radix: Radix = "d", most: int | Non
         )
         first = last + 1
     return ", ".join(parts)
+
+
+def numbered(what: str, numbers: Iterable[int], *, most: int | None = None) -> str:
+    """In words: "tasklet 3", "tasklets 0-2, 5". most: as for format_ranges."""
+    different = set(numbers)
+    return f"{what}{'s' * (len(different) > 1)} {format_ranges(different, most=most)}"
 
 
 def _end_of_run(ordered: list[int], first: int) -> int:

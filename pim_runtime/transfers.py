@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .commands import Memory, Rows
 from .errors import (
     ArgumentError,
     DifferentDpuProgramsError,
+    DpuError,
     InvalidBufferSizeError,
     InvalidMemoryTransferError,
     InvalidMramAccessError,
@@ -48,8 +50,10 @@ __all__ = [
 
 UINT_MAX = 0xFFFF_FFFF
 MRAM_BASE = 0x0800_0000  # C address of MRAM offset 0 (upmem-sdk 3.2)
-GRANULARITY_BYTES: dict[Memory, int] = {"wram": 4, "mram": 8}
-ACCESS_ERRORS = {"wram": InvalidWramAccessError, "mram": InvalidMramAccessError}
+GRANULARITY_BYTES: Mapping[Memory, int] = MappingProxyType({"wram": 4, "mram": 8})
+ACCESS_ERRORS: Mapping[Memory, type[DpuError]] = MappingProxyType(
+    {"wram": InvalidWramAccessError, "mram": InvalidMramAccessError}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,10 +138,12 @@ class Laboratory:
 
 
 def _choices(kernel: RandomKernel, seed: int, engines: Sequence[EngineName]) -> Iterator[tuple[str, EngineOptions]]:
-    """Every way to run with its name; the tasklet order is free where no fault can end a DPU early."""
+    """Every way to run with its name; where no rule is broken, checks may be off and the tasklet order free."""
     for engine in engines:
         for timing in ("off", "exact"):
             yield f"{engine}, timing={timing}", EngineOptions(engine=engine, timing=timing)
+    if not kernel.may_fault and "compiled" in engines:
+        yield "compiled without checks", EngineOptions(engine="compiled", timing="off", checks="off")
     if not kernel.may_fault:
         shuffled = EngineOptions(engine="interpreted", timing="off", tasklet_order="random", seed=seed)
         yield "interpreted in random order", shuffled

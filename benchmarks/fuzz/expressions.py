@@ -112,9 +112,11 @@ class Expressions:
         return terms.binary("|", terms.number(self.number(scope, depth)), terms.literal(1))
 
     def whole(self, term: Term) -> Term:
-        """The term inside 64 bits."""
+        """The term inside 64 bits. A constant is wrapped here: Python folds it, and refused is what is too large."""
         if terms.fits(term, SMALLEST, LARGEST):
             return term
+        if term.low == term.high:
+            return terms.literal(int64(term.low))
         return terms.cast(self.random.choice((int64, int64, int64, *KINDS)), term)
 
     def sign(self, scope: Scope, depth: int) -> Term:

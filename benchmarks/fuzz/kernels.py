@@ -5,7 +5,7 @@ arrays take turns, one to be read by all, the other to be written part by part. 
 same memory. With `faults`, indices and divisors are sometimes left unguarded; then one order gives one result.
 
 Left out because the language promises nothing: results beyond 64 bits (terms.py casts them), shift counts outside 0 to
-63, literals beyond 64 bits, variables that were never assigned, fresh heap memory, and a loop variable after its loop.
+63, constants beyond 64 bits, variables that were never assigned, fresh heap memory, and a loop variable after its loop.
 """
 
 from __future__ import annotations

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from pim_runtime.device import IntegerType
 
 from . import terms
 from .expressions import Expressions, Pane, Scope
-from .terms import KINDS, LARGEST, SMALLEST, Term
+from .terms import KINDS, Term
 from .writer import Writer
 
 __all__ = ["MRAM_BYTES", "Statements"]
@@ -184,10 +183,7 @@ class Statements(Expressions):
 
     def while_loop(self, scope: Scope, budget: int) -> None:
         name = self.fresh("w")
-        variable = Term(self.pick(list(scope.numbers)), "", SMALLEST, LARGEST)
-        # Never a constant: numba cannot compile a generator with a loop that it finds to be dead.
-        mixed = terms.binary("^", terms.number(self.number(scope, 1)), replace(variable, c=variable.python))
-        self.define(name, terms.binary("&", mixed, terms.literal(3)))
+        self.define(name, terms.binary("&", terms.number(self.number(scope, 1)), terms.literal(3)))
         going = Term(f"{name} > 0", f"{name} > 0")
         if self.random.random() < 0.4:
             more = self.condition(scope, 1)

@@ -7,8 +7,10 @@ C leaves the order of operands open and Python does not: operands of C terms are
 
 from __future__ import annotations
 
+import operator as python_operators
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pim_runtime.device import IntegerType, int8, int16, int32, int64, uint8, uint16, uint32, uint64
 
@@ -35,6 +37,20 @@ __all__ = [
 
 KINDS = (int8, int16, int32, int64, uint8, uint16, uint32, uint64)
 SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
+EXACT = MappingProxyType(
+    {
+        "+": python_operators.add,
+        "-": python_operators.sub,
+        "*": python_operators.mul,
+        "//": python_operators.floordiv,
+        "%": python_operators.mod,
+        "&": python_operators.and_,
+        "|": python_operators.or_,
+        "^": python_operators.xor,
+        "<<": python_operators.lshift,
+        ">>": python_operators.rshift,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +177,18 @@ def _in_order(left: Term, right: Term, result: str) -> str:
 
 
 def _range_of_result(operator: str, left: Term, right: Term) -> tuple[int, int]:
+    if left.low == left.high and right.low == right.high and (right.low or operator not in ("//", "%")):
+        result = EXACT[operator](left.low, right.low)
+        return result, result
     if operator in ("&", "|", "^"):
         return _range_of_bits(operator, left, right)
     if operator == "%":
         return min(0, right.low + 1), max(0, right.high - 1)
-    exact: dict[str, Callable[[int, int], int]] = {
-        "+": lambda a, b: a + b,
-        "-": lambda a, b: a - b,
-        "*": lambda a, b: a * b,
-        "<<": lambda a, b: a << b,
-        ">>": lambda a, b: a >> b,
-        "//": lambda a, b: a // b,
-    }
     rights = {right.low, right.high}
     if operator == "//":  # the quotient is largest beside 0
         rights |= {divisor for divisor in (-1, 1) if right.low <= divisor <= right.high}
         rights.discard(0)
-    corners = [exact[operator](a, b) for a in (left.low, left.high) for b in rights] or [0]
+    corners = [EXACT[operator](a, b) for a in (left.low, left.high) for b in rights] or [0]
     return min(corners), max(corners)
 
 

@@ -22,7 +22,7 @@ from pim_runtime.device import (
 )
 from pim_runtime.program import DpuProgram
 
-__all__ = ["Share", "carry", "deep", "elements", "share", "sharing", "small_stacks"]
+__all__ = ["Share", "carry", "deep", "elements", "share", "sharing", "small_stacks", "stack_up"]
 
 
 class Share(enum.IntEnum):

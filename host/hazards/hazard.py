@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from .places import Place
+from .places import Place, line_with
 from .stage import Report, Stage
 
 __all__ = ["ENGINES", "EngineName", "Group", "Hazard", "HostProgram", "Outcome", "Variant"]
@@ -58,6 +58,21 @@ class Hazard:
     says: str
     at: Place
     engines: tuple[EngineName, ...] = ENGINES
+
+    @classmethod
+    def of_host(
+        cls,
+        name: str,
+        group: Group,
+        run: HostProgram,
+        reported_as: str,
+        says: str,
+        *,
+        engines: tuple[EngineName, ...] = ENGINES,
+    ) -> Hazard:
+        """A mistake in the line of the host program that says `# planted`."""
+        at = line_with("# planted", run)
+        return cls(name=name, group=group, run=run, reported_as=reported_as, says=says, at=at, engines=engines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

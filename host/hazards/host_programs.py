@@ -22,7 +22,6 @@ from pim_runtime.api import (
 from pim_runtime.device import Tasklet, int64, printf
 
 from .hazard import Hazard, HostProgram, Variant
-from .places import line_with
 from .stage import Stage
 
 __all__ = ["HAZARDS"]
@@ -180,8 +179,7 @@ def _no_program(stage: Stage, variant: Variant) -> None:
 
 
 def _mistake(name: str, run: HostProgram, reported_as: str, says: str) -> Hazard:
-    at = line_with("# planted", run)
-    return Hazard(name=name, group="host program", run=run, reported_as=reported_as, says=says, at=at)
+    return Hazard.of_host(name, "host program", run, reported_as, says)
 
 
 HAZARDS = (

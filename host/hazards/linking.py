@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from pim_runtime import DpuProgram
 from pim_runtime.device import Tasklet, int8, int32, int64, me
 
 from .hazard import Hazard, HostProgram, Variant
-from .places import line_with
 from .stage import Stage
 
 __all__ = ["HAZARDS"]
@@ -78,15 +75,7 @@ def _odd_stack(stage: Stage, variant: Variant) -> None:
 
 
 def _refused(name: str, run: HostProgram, says: str) -> Hazard:
-    return Hazard(
-        name=name,
-        group="linking",
-        run=partial(run),
-        reported_as="LinkError",
-        says=says,
-        at=line_with("# planted", run),
-        engines=("interpreted",),  # no engine sees the mistake
-    )
+    return Hazard.of_host(name, "linking", run, "LinkError", says, engines=("interpreted",))  # no engine sees it
 
 
 HAZARDS = (

@@ -1,4 +1,4 @@
-"""All hazards, by name."""
+"""All hazards of the suite, from the modules that plant them."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ MODULES = (rules, waiting, language, linking, host_programs, sharing, saved_stat
 
 
 def all_hazards() -> tuple[Hazard, ...]:
-    """Every planted mistake of the suite."""
+    """Every planted mistake, group by group."""
     return tuple(hazard for module in MODULES for hazard in module.HAZARDS)

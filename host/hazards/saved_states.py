@@ -11,7 +11,6 @@ from dpu_kernels.hazards.endless_waiting import waiting
 from pim_runtime import DpuContext, DpuSet
 
 from .hazard import Hazard, HostProgram, Variant
-from .places import line_with
 from .stage import Stage
 
 __all__ = ["HAZARDS"]
@@ -72,15 +71,7 @@ def _no_json(stage: Stage, variant: Variant) -> None:
 
 
 def _refused(name: str, run: HostProgram, says: str) -> Hazard:
-    return Hazard(
-        name=name,
-        group="saved states",
-        run=run,
-        reported_as="CheckpointError",
-        says=says,
-        at=line_with("# planted", run),
-        engines=("interpreted",),  # no engine runs
-    )
+    return Hazard.of_host(name, "saved states", run, "CheckpointError", says, engines=("interpreted",))  # none runs
 
 
 HAZARDS = (

@@ -81,8 +81,8 @@ UNDEFINED = (
            "0x0"),
     Hazard(name="MRAM that nobody wrote", group="undefined memory", run=_use_fresh_mram, reported_as="uninitialised",
            says="elements", at=line_with("# of fresh MRAM", share)),
-    Hazard(name="results that nobody wrote", group="undefined memory", run=_read_what_nobody_wrote,
-           reported_as="uninitialised", says="elements", at=line_with("# planted", _read_what_nobody_wrote)),
+    Hazard.of_host("results that nobody wrote", "undefined memory", _read_what_nobody_wrote, "uninitialised",
+                   "elements"),
 )  # fmt: skip
 OTHERS = (
     _share("last tasklet wins", "tasklet order", "order", Share.LAST_ONE_WINS, "largest.store(t, i)", "largest"),
@@ -95,8 +95,7 @@ OTHERS = (
            "total", launches=2),
     _share("MRAM that the last launch changed", "leftovers", "leftover", Share.CARRY_ON_IN_MRAM, "# on what MRAM holds",
            "given", launches=2),
-    Hazard(name="host writes that overlap by a row", group="transfers", run=_overlapping_rows, reported_as="transfer",
-           says="overlap", at=line_with("# planted", _overlapping_rows)),
+    Hazard.of_host("host writes that overlap by a row", "transfers", _overlapping_rows, "transfer", "overlap"),
 )  # fmt: skip
 
 HAZARDS = (*RACES, *UNDEFINED, *OTHERS)

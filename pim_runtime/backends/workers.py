@@ -81,9 +81,8 @@ class _Job(Generic[Outcome]):
     def run(self) -> None:
         """What a worker does."""
         with self._among_workers:
-            self._nr_busy += (
-                1  # before it takes a part: who sees none waiting, then nobody busy, knows that all is done
-            )
+            # Before it takes a part: who sees none waiting, then nobody busy, knows that all is done.
+            self._nr_busy += 1
         while self._waiting:
             try:
                 number, part = self._waiting.popleft()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..commands import Memory
 from ..device.integers import uint8
@@ -55,7 +56,8 @@ def _results(binary: DpuBinary, first: SideRun, second: SideRun) -> Iterator[tup
             yield "mram", start, min(PAGE_BYTES, len(first.bytes_of("mram")) - start)
 
 
-def _defined(run: SideRun, memory: Memory, address: int, nr_bytes: int) -> np.ndarray:
+def _defined(run: SideRun, memory: Memory, address: int, nr_bytes: int) -> NDArray[np.bool_]:
+    """Which bytes of a run's memory somebody has written, bool [nr_bytes]."""
     return np.frombuffer(run.shadow.of(memory).states(address, nr_bytes), np.uint8) != UNDEFINED
 
 
@@ -70,7 +72,6 @@ def _described(
     for run in (first, second):
         value = int(run.bytes_of(memory)[start : start + kind.itemsize].view(kind.dtype)[0])
         values.append(value if _defined(run, memory, start, kind.itemsize).all() else None)
-    writers = (run.shadow.writers.get((memory, address >> 3)) for run in (first, second))
     writers = (run.shadow.writers.get((memory, address >> 3)) for run in (first, second))
     places = tuple(dict.fromkeys(writer for writer in writers if writer is not None))
     return Difference(name, values[0], values[1], places)

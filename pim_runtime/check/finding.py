@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, overload
 
 from ..language.diagnostics import place_text
-from ..topology import format_ranges
+from ..topology import numbered
 
 __all__ = ["CheckWarning", "Finding", "Findings", "Kind", "SourcePlace"]
 
@@ -34,8 +34,9 @@ class Finding:
     """One mistake, on all DPUs and tasklets where it was seen.
 
     kind: what rule it is about. program: the name of the DPU program. symbol: the variable or region.
-    places: one or two source lines, empty for what has none. dpus: numbers inside the allocation.
-    tasklets: those that take part; empty for the host. phase: barriers opened before. text: what, value, limit, fix.
+    places: one or two source lines, empty for what has none. dpus: numbers inside the allocation, which has
+    `dpus_per_rank` in a rank. tasklets: those that take part; empty for the host. phase: barriers opened before.
+    text: what, value, limit, fix.
     """
 
     kind: Kind
@@ -61,9 +62,9 @@ class Finding:
     @property
     def where(self) -> str:
         """Rank, DPUs, tasklets and phase."""
-        parts = [f"rank {format_ranges(self.ranks)}", f"DPU {format_ranges(self.dpus)}"]
+        parts = [numbered("rank", self.ranks), numbered("DPU", self.dpus)]
         if self.tasklets:
-            parts.append(f"tasklet{'s' if len(self.tasklets) > 1 else ''} {format_ranges(self.tasklets)}")
+            parts.append(numbered("tasklet", self.tasklets))
         if self.phase is not None:
             parts.append(f"phase {self.phase}")
         return ", ".join(parts)

@@ -10,10 +10,10 @@ from .clocks import VectorClocks
 from .finding import SourcePlace
 from .races import Access, AccessHistory
 from .scene import Scene
+from .shadow import WORD_BYTES
 
 __all__ = ["RaceWatch"]
 
-WORD_BYTES = 8
 WHOLE_WORD = (1 << WORD_BYTES) - 1
 
 Verb = Literal["reads", "writes"]

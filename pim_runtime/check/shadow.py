@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EARLIER", "HOST", "PAGE_BYTES", "TAINTED", "THIS", "UNDEFINED", "Shadow"]
+__all__ = ["EARLIER", "HOST", "PAGE_BYTES", "TAINTED", "THIS", "UNDEFINED", "WORD_BYTES", "Shadow"]
 
 UNDEFINED, HOST, THIS, EARLIER, TAINTED = range(5)
 """Never written; written last by the host or a load, by this launch, by an earlier launch of the same load; or written
 with a value that depends on memory that was never written."""
 
 PAGE_BYTES = 4096
+WORD_BYTES = 8  # what races, writers and DMAs are told apart by; the word of an address is address >> 3
 _NEXT_LAUNCH = bytes.maketrans(bytes([THIS]), bytes([EARLIER]))
 _NEXT_LOAD = bytes.maketrans(bytes([THIS, EARLIER]), bytes([HOST, HOST]))
 

@@ -9,7 +9,8 @@ import numpy as np
 from ..commands import Read, Write
 from ..symbols import HEAP_NAME
 from .finding import Finding, SourcePlace
-from .watched_dpu import WORD_BYTES, WatchedDpu
+from .shadow import WORD_BYTES
+from .watched_dpu import WatchedDpu
 
 __all__ = ["check_read", "check_write"]
 
@@ -18,9 +19,9 @@ def check_write(dpus: Sequence[WatchedDpu], command: Write, place: SourcePlace) 
     """Findings about a host write, before it is noted: it may overlap an older one, but not by a part of both."""
     new = range(command.address, command.address + command.nbytes)
     for watched in dpus:
-        for old in watched.unused:
+        for old in watched.unused.overlapping(command.memory, new):
             both = old.overlaps(command.memory, new)
-            if both and both not in (old.written, new):
+            if both not in (old.written, new):
                 name = watched.names.of(command.memory, both.start)
                 text = (
                     f"the host writes at {place} and at {old.place} overlap in {len(both)} bytes from {name.text} on,"

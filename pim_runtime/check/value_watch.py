@@ -11,12 +11,11 @@ from .dpu_shadow import DpuShadow
 from .finding import SourcePlace
 from .names import RUNTIME_WORDS, WRAM_HEAP
 from .scene import Scene
-from .shadow import EARLIER, HOST, TAINTED, THIS, UNDEFINED
+from .shadow import EARLIER, HOST, TAINTED, THIS, UNDEFINED, WORD_BYTES
 from .undefined import Origin
 
 __all__ = ["ValueWatch"]
 
-WORD_BYTES = 8
 _READ = bytes.maketrans(bytes([HOST]), bytes([THIS]))  # what becomes of a byte's state in a DMA to WRAM
 _WRITTEN = bytes.maketrans(bytes([HOST, EARLIER]), bytes([THIS, THIS]))  # and in one to MRAM
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,26 +11,12 @@ from ..hardware import Hardware
 from ..program import DpuBinary
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
+from .host_writes import HostWrite, HostWrites
 from .names import AddressNames
-from .shadow import HOST, TAINTED, UNDEFINED, Shadow
+from .shadow import HOST, TAINTED, UNDEFINED, WORD_BYTES, Shadow
 from .undefined import Origin
 
-__all__ = ["HostWrite", "WatchedDpu"]
-
-WORD_BYTES = 8
-
-
-class HostWrite(NamedTuple):
-    """Bytes that the host has written, and where."""
-
-    memory: Memory
-    written: range
-    place: SourcePlace
-
-    def overlaps(self, memory: Memory, other: range) -> range:
-        """The bytes of another access that it has in common."""
-        both = range(max(self.written.start, other.start), min(self.written.stop, other.stop))
-        return both if memory == self.memory else range(0)
+__all__ = ["WatchedDpu"]
 
 
 class WatchedDpu:
@@ -43,12 +27,13 @@ class WatchedDpu:
 
     def __init__(self, dpu: int, hardware: Hardware) -> None:
         self.dpu, self.shadow = dpu, DpuShadow()
-        self.unused: list[HostWrite] = []
+        self.unused = HostWrites()
         self._hardware = hardware
 
     def load(self, binary: DpuBinary, names: AddressNames) -> None:
         """WRAM holds the program's variables and nothing else; what MRAM holds is given to the new program."""
-        self._binary, self.names, self.unused = binary, names, []
+        self._binary, self.names = binary, names
+        self.unused.clear()
         self.shadow.mram.begin_load()
         self.shadow.wram.fill(0, self._hardware.dpu.wram_bytes, UNDEFINED)
         self.shadow.wram.fill(0, len(binary.wram_image), HOST)
@@ -62,24 +47,23 @@ class WatchedDpu:
         for block in blocks.numbers.tolist():
             shadow.fill(block * BLOCK_BYTES, BLOCK_BYTES, HOST)
         self.shadow.replace(memory, shadow)
-        self.unused = [write for write in self.unused if write.memory != memory]
+        self.unused.forget(memory)
 
     def begin_launch(self) -> None:
         """Kernels may use whatever the host has written; what they wrote before is an earlier launch's."""
-        self.unused = []
+        self.unused.clear()
         self.shadow.wram.begin_launch()
         self.shadow.mram.begin_launch()
 
     def written(self, command: Write, place: SourcePlace) -> None:
         """The host has written."""
         written = range(command.address, command.address + command.nbytes)
-        self.unused.append(HostWrite(command.memory, written, place))
+        self.unused.add(HostWrite(command.memory, written, place))
         self.shadow.of(command.memory).fill(command.address, command.nbytes, HOST)
 
     def read(self, command: Read) -> None:
         """The host has read: it has used what it wrote there."""
-        read = range(command.address, command.address + command.nbytes)
-        self.unused = [write for write in self.unused if not write.overlaps(command.memory, read)]
+        self.unused.used(command.memory, range(command.address, command.address + command.nbytes))
 
     def unwritten_words(self, command: Read) -> NDArray[np.bool_]:
         """Which words of a transfer nobody has ever written, bool [nbytes / 8]; it ends at a whole word of MRAM."""

@@ -6,9 +6,10 @@ The SDK saves single DPUs; here a context holds any set, and `context[i]` is tha
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..commands import Memory
@@ -24,14 +25,16 @@ from .state import Part, SavedState
 
 __all__ = ["DpuContext"]
 
-BREAKPOINTS = {
-    FaultCode.HEAP_FULL: 1,
-    FaultCode.DIVISION_BY_ZERO: 2,
-    FaultCode.ASSERT: 3,
-    FaultCode.HALT: 4,
-    FaultCode.LOG_MESSAGE_SIZE: 5,
-    FaultCode.PERFCOUNTER: 9,
-}
+BREAKPOINTS: Mapping[FaultCode, int] = MappingProxyType(
+    {
+        FaultCode.HEAP_FULL: 1,
+        FaultCode.DIVISION_BY_ZERO: 2,
+        FaultCode.ASSERT: 3,
+        FaultCode.HALT: 4,
+        FaultCode.LOG_MESSAGE_SIZE: 5,
+        FaultCode.PERFCOUNTER: 9,
+    }
+)
 """Faults that the runtime of a DPU raises itself, with their numbers (upmem-sdk 3.8)."""
 DMA_FAULTS = (
     FaultCode.DMA_SIZE,

@@ -31,13 +31,15 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
     Raises CheckpointError where it cannot be written. A process that is killed leaves `.NAME.….unfinished` behind.
     """
-    if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: is no file. Name a file to write")
     try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path}: is no file. Name a file to write")
         with output_file.replaced(path) as file:
             yield file
-    except (OutputError, ValueError) as error:
+    except OutputError as error:
         raise CheckpointError(str(error)) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be written: {_reason(error)}. Name another file") from None
 
 
 def _reason(error: OSError | ValueError) -> str:

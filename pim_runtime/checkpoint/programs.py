@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import get_args
 
+from ..commands import Memory
 from ..device.integers import IntegerType, as_integer_type
 from ..device.source_text import source_text
 from ..program import DpuBinary
 from ..symbols import Section
 from .fields import Fields
 
-__all__ = ["SavedProgram", "SavedVariable", "saved_program"]
+__all__ = ["MAX_ADDRESS", "SavedProgram", "SavedVariable", "saved_program"]
 
 MAX_ADDRESS = 1 << 32
 
@@ -35,8 +36,8 @@ class SavedVariable:
     nbytes: int
 
     @property
-    def memory(self) -> str:
-        """ "wram" or "mram"."""
+    def memory(self) -> Memory:
+        """Where it lies."""
         return "wram" if self.section in ("wram", "host") else "mram"
 
     def as_json(self) -> dict[str, object]:

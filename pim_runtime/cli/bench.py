@@ -86,7 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Report:
     """Run the suite that was asked for. Raises PimError, ValueError or OSError for what cannot be run."""
     hardware = chosen_hardware(arguments)
-    return _hazards(hardware) if arguments.suite == "hazards" else _micro(Machine(hardware), arguments.part)
+    if arguments.suite == "micro":
+        return _micro(Machine(hardware), arguments.part)
+    if arguments.part:
+        raise ValueError("--part: only micro has parts. Leave it out")
+    return _hazards(hardware)
 
 
 def _hazards(hardware: Hardware) -> Report:

@@ -113,7 +113,7 @@ def _findings_section(findings: Sequence[Finding]) -> Section:
         tables=(table,) if findings else (),
         notes=tuple(str(finding) for finding in findings),
         checks=tuple(
-            output.Check(name=f"{kind}", passed=not count, detail=f"{count} found" if count else "none")
+            output.Check(name=kind, passed=not count, detail=f"{count} found" if count else "none")
             for kind, count in counts.items()
         ),
     )
@@ -156,7 +156,6 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
         f"{nr_too_long} launches of single DPUs were not checked to their end, since their tasklets would "
         f"run more than {options.max_iterations} loop iterations: check with less data, or raise --max-iterations."
     )
-    unknown = [name for name in options.keeps if all(name in checker.unknown_keeps for checker in checkers)]
     return Section(
         title="What was checked",
         values=(
@@ -177,14 +176,17 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
                 passed=nr_checked > 0,
                 detail=f"{nr_checked} launches" if nr_checked else _why_nothing(nr_launches),
             ),
-            output.Check(
-                name="--keeps names variables",
-                passed=not unknown,
-                detail=f"no program has {', '.join(unknown)}" if unknown else "",
-            ),
+            *_keeps_checks(checkers, options),
         ),
     )
 
 
 def _why_nothing(nr_launches: int) -> str:
     return "no launch came to its end on the side" if nr_launches else "the program launches no DPU in its main thread"
+
+
+def _keeps_checks(checkers: Sequence[Checker], options: Check) -> tuple[output.Check, ...]:
+    """Whether --keeps names variables, if it names anything."""
+    unknown = [name for name in options.keeps if all(name in checker.unknown_keeps for checker in checkers)]
+    detail = f"no program has {', '.join(unknown)}" if unknown else ""
+    return (output.Check(name="--keeps names variables", passed=not unknown, detail=detail),) if options.keeps else ()

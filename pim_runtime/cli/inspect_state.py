@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> Report:
 
     Raises CheckpointError for a file that cannot be read, ValueError for a DPU, symbol or address that is not there.
     """
+    _check_choices(arguments)
     state = DpuContext.open(arguments.file).state
     title = f"Saved state {arguments.file}"
     dpu = arguments.dpu
@@ -77,6 +78,14 @@ def run(arguments: argparse.Namespace) -> Report:
     else:
         section = _dpu(state, dpu)
     return Report(title=title, sections=(section,))
+
+
+def _check_choices(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for options without what they are about."""
+    if arguments.symbol is None and (arguments.kind is not None or arguments.first):
+        raise ValueError("--as and --first are about the elements of a symbol: give --symbol NAME, too")
+    if arguments.count is not None and arguments.symbol is arguments.mram is arguments.wram is None:
+        raise ValueError("--count is about elements or bytes: give --symbol, --mram or --wram, too")
 
 
 # the whole
@@ -210,7 +219,7 @@ def _elements(
     state: SavedState, dpu: int, variable: SavedVariable, dtype: np.dtype[np.integer], first: int, count: int
 ) -> list[int]:
     """Some elements of a symbol, fewer where it ends."""
-    memory: Memory = "wram" if variable.memory == "wram" else "mram"
+    memory = variable.memory
     count = min(count, variable.nbytes // dtype.itemsize - first)
     address = variable.address + first * dtype.itemsize
     if address + count * dtype.itemsize > _memory_bytes(state, memory):

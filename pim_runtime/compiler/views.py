@@ -1,8 +1,8 @@
 """Views on WRAM in compiled code: pointer, length, and the run record that a broken access is reported to.
 
 Every access checks its index as an unsigned number, so negative indices fault too; views of an UncheckedTasklet check
-nothing. A check that cannot fail, such as
-`view[i]` for i below the length of a window, costs nothing: LLVM removes it, and the loop still vectorises.
+nothing. A check that cannot fail, such as `view[i]` for i below the length of a window, costs nothing: LLVM removes it,
+and the loop still vectorises.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from .run_record import (
 from .sync import BARRIER, COUNT, HANDSHAKE_NOTIFY, HANDSHAKE_WAIT, INITIAL_COUNT, MUTEX, SEMAPHORE
 from .wram_map import LOG_WRAPPED, LOG_WRITTEN
 
-__all__ = ["FINISHED", "MAX_PHASES", "RUNNABLE", "block", "boot", "flush_counters", "may_run"]
+__all__ = ["FINISHED", "MAX_PHASES", "OPERAND", "RUNNABLE", "block", "boot", "flush_counters", "may_run"]
 
 RUNNABLE = 0
 FINISHED = -1

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BARRIER",
     "BLOCKING",
+    "COUNT",
     "HANDSHAKE_NOTIFY",
     "HANDSHAKE_WAIT",
+    "INITIAL_COUNT",
     "MUTEX",
     "SEMAPHORE",
     "barrier_wait",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import graphlib
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from ..device.sync import BARRIER, COUNT, HANDSHAKE_NOTIFY, HANDSHAKE_WAIT, INIT
 from ..language.closure import Closure
 from ..language.diagnostics import place_text
 from ..symbols import Barrier, Mutex
-from ..topology import format_ranges
+from ..topology import format_ranges, numbered
 
 __all__ = ["Standstill", "Wait"]
 
@@ -40,7 +39,8 @@ class Wait:
 
     def __str__(self) -> str:
         waits = "waits" if len(self.tasklets) == 1 else "wait"
-        return f"{named(self.tasklets)} {waits} for {self.what} at {place_text(self.filename, self.line)}: {self.why}"
+        at = place_text(self.filename, self.line)
+        return f"{numbered('tasklet', self.tasklets)} {waits} for {self.what} at {at}: {self.why}"
 
 
 class Standstill:
@@ -162,9 +162,13 @@ class Standstill:
                 elsewhere[other].append(tasklet)
         parts = []
         if self._finished:
-            parts.append(f"{named(self._finished)} {'has' if len(self._finished) == 1 else 'have'} finished")
+            parts.append(
+                f"{numbered('tasklet', self._finished)} {'has' if len(self._finished) == 1 else 'have'} finished"
+            )
         for other, tasklets in elsewhere.items():
-            parts.append(f"{named(tasklets)} {'waits' if len(tasklets) == 1 else 'wait'} for {self._what(other)}")
+            parts.append(
+                f"{numbered('tasklet', tasklets)} {'waits' if len(tasklets) == 1 else 'wait'} for {self._what(other)}"
+            )
         return " and ".join(parts) or f"no other tasklet is there to {do}"
 
     def _circle(self) -> list[int]:
@@ -194,9 +198,3 @@ class Standstill:
         else:
             needed = []
         return [other for other in needed if other != tasklet and self._states[other] != FINISHED]
-
-
-def named(tasklets: Iterable[int]) -> str:
-    """In words: "tasklet 3", "tasklets 0-2"."""
-    numbers = list(tasklets)
-    return f"tasklet{'s' * (len(numbers) > 1)} {format_ranges(numbers)}"

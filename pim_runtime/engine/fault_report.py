@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ..device.faults import FaultCode, named_values
 from ..language.diagnostics import place_text
-from ..topology import Place, Radix, format_ranges
+from ..topology import Place, Radix, format_ranges, numbered
 from .faults import Fault
 
 __all__ = ["report"]
@@ -35,8 +35,8 @@ def report(faults: Iterable[Fault], nr_dpus: int, *, dpus_per_rank: int, dpus_pe
         paragraphs += [f"{where}:", textwrap.indent(_why(group), INDENT)]
     rest = groups[MOST_PARAGRAPHS:]
     if rest:
-        dpus = format_ranges((fault.dpu for group in rest for fault in group), most=MOST_RANGES)
-        paragraphs.append(f"and {len(rest)} more kinds of faults on DPUs {dpus}: `faults` of this error has all")
+        dpus = numbered("DPU", (fault.dpu for group in rest for fault in group), most=MOST_RANGES)
+        paragraphs.append(f"and {len(rest)} more kinds of faults on {dpus}: `faults` of this error has all")
     return "\n".join(paragraphs)
 
 
@@ -50,20 +50,16 @@ def _kind(fault: Fault) -> tuple[object, ...]:
 def _where(group: list[Fault], dpus_per_rank: int, dpus_per_chip: int) -> str:
     first = group[0]
     parts = [
-        _numbered("rank", [fault.dpu // dpus_per_rank for fault in group]),
-        _numbered("DPU", [fault.dpu for fault in group]),
-        _numbered("tasklet", [fault.tasklet for fault in group]),
-        _numbered("phase", [fault.phase for fault in group]),
+        numbered("rank", (fault.dpu // dpus_per_rank for fault in group), most=MOST_RANGES),
+        numbered("DPU", (fault.dpu for fault in group), most=MOST_RANGES),
+        numbered("tasklet", (fault.tasklet for fault in group), most=MOST_RANGES),
+        numbered("phase", (fault.phase for fault in group), most=MOST_RANGES),
     ]
     if len(group) == 1:
         parts[1] += f" ({Place.of(first.dpu, dpus_per_rank=dpus_per_rank, dpus_per_chip=dpus_per_chip)})"
     if first.filename:
         parts.append(f"at {place_text(first.filename, first.line)}")
     return ", ".join(parts)
-
-
-def _numbered(what: str, numbers: list[int]) -> str:
-    return f"{what}{'s' * (len(set(numbers)) > 1)} {format_ranges(numbers, most=MOST_RANGES)}"
 
 
 def _why(group: list[Fault]) -> str:

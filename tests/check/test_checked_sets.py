@@ -102,7 +102,7 @@ def test_findings_of_many_dpus_are_one_and_announced_once_at_the_users_line(hard
         for warning, finding in zip(caught, dpus.findings, strict=True):
             assert (warning.filename, warning.lineno) == (__file__, line)
             assert (finding.ranks, finding.dpus) == ((0, 1), tuple(range(70)))
-            assert "rank 0-1, DPU 0-69, tasklets 0-" in str(finding)
+            assert "ranks 0-1, DPUs 0-69, tasklets 0-" in str(finding)
         assert str(dpus.findings) == f"{dpus.findings[0]}\n{dpus.findings[1]}"
         with warnings.catch_warnings():
             warnings.simplefilter("error", CheckWarning)

@@ -19,6 +19,9 @@ from pim_runtime.report.reprice import reprice
 
 pytestmark = pytest.mark.quick
 
+WORDS = (1 << 16) - 8  # of `history`, but for the longest write
+WRITES = st.lists(st.tuples(st.integers(0, 69), st.integers(0, WORDS - 8), st.binary(min_size=8, max_size=64)))
+
 
 def run(path, task):
     """(exit code, what it printed) of the walker in a process of its own."""
@@ -60,9 +63,7 @@ def two_sets():
 
 
 @settings(max_examples=30)
-@given(
-    writes=st.lists(st.tuples(st.integers(0, 69), st.integers(0, (1 << 19) - 8), st.binary(min_size=8, max_size=64)))
-)
+@given(writes=WRITES)
 def test_random_states_come_back(two_sets, writes):
     saved, restored = two_sets
     for dpu, word, data in writes:

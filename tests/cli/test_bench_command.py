@@ -91,3 +91,8 @@ def test_unknown_suites_and_parts_are_refused(arguments, capsys):
         main(["bench", *arguments])
     assert stopped.value.code == 2
     assert "usage: pim bench" in capsys.readouterr().err
+
+
+def test_parts_of_a_suite_without_parts_are_refused(capsys):
+    assert main(["bench", "hazards", "--part", "mram"]) == 2
+    assert capsys.readouterr().err == "pim bench: --part: only micro has parts. Leave it out\n"

@@ -123,5 +123,8 @@ def test_refusals(saved, refused, tmp_path):
     assert "--first 6: counts has 6 elements of int32" in refused(saved, "--dpu", 0, "--symbol", "counts", "--first", 6)
     assert "--wram 0x10000: the WRAM ends at 0x10000" in refused(saved, "--dpu", 0, "--wram", 65536)
     assert "saved without MRAM: it has wram" in refused(saved.with_name("no mram"), "--dpu", 0, "--mram", 0)
+    for option in (["--as", "int8"], ["--first", 8]):
+        assert "give --symbol NAME, too" in refused(saved, "--dpu", 0, "--mram", 0, *option)
+    assert "give --symbol, --mram or --wram, too" in refused(saved, "--dpu", 0, "--count", 8)
     with pytest.raises(SystemExit):
         main(["inspect", str(saved), "--mram", "-1"])

@@ -188,7 +188,7 @@ def test_breakpoint_in_a_kernel_steps_in_the_kernel(debug):
 
 
 @pytest.mark.parametrize("commands", [["q"], []], ids=["q", "end of input"])
-def test_quitting_leaves_the_set_usable(debug, commands, capsys):
+def test_quitting_ends_the_launch_and_its_tracing(debug, commands):
     with pytest.raises(DebuggerQuitError, match=r"quit in tasklet 1 of DPU 0: the launch has stopped there"):
         debug(program, commands, Breakpoint(line=AT_STORE, tasklet=1))
     assert sys.gettrace() is None or "pim_runtime" not in repr(sys.gettrace())

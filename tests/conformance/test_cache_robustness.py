@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -111,18 +109,7 @@ def test_the_cache_is_cleared_while_it_is_used(folder):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-@contextlib.contextmanager
-def largest_file(nr_bytes):
-    """Writing more than this fails, as on a full disk or over a quota."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (nr_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk(entry):
+def test_a_full_disk(entry, largest_file):
     entry.unlink()
     with (
         warnings.catch_warnings(record=True) as caught,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dpu_kernels.hazards.broken_rules import Rule, breaking_rules, misbehave, ratio, table
-from pim_runtime import DpuSet, EngineOptions, Machine, load_profile
+from pim_runtime import DpuSet, EngineOptions, Machine
 
 
 @pytest.fixture(params=["interpreted", "compiled"], scope="session")
@@ -23,18 +23,13 @@ def interpreted():
 
 
 @pytest.fixture(scope="session")
-def hardware():
-    return load_profile("upmem-v1a")
-
-
-@pytest.fixture(scope="session")
 def machine(hardware):
     return Machine(hardware)
 
 
 @pytest.fixture(scope="session")
 def misbehaving(machine, engine_options):
-    """66 DPUs in two ranks that run the kernel above."""
+    """66 DPUs in two ranks that run the kernel."""
     with DpuSet(66, machine=machine, options=engine_options, binary=breaking_rules) as dpus:
         yield dpus
 

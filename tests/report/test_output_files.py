@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import stat
 import threading
 from pathlib import Path
@@ -17,17 +16,6 @@ from pim_runtime.errors import OutputError, PimError
 from pim_runtime.output_file import replaced
 
 pytestmark = pytest.mark.quick
-
-
-@contextlib.contextmanager
-def largest_file(nr_bytes):
-    """Writing more than this fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (nr_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def write(path, content=b"new"):
@@ -47,7 +35,7 @@ def test_all_or_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path):
+def test_a_full_disk_leaves_what_was_there(tmp_path, largest_file):
     path = tmp_path / "out"
     write(path, b"old")
     with pytest.raises(OutputError) as caught, largest_file(1000):
@@ -105,7 +93,7 @@ def test_devices_and_pipes_are_written_to_and_stay(tmp_path):
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
-def test_the_command_says_in_one_line_that_a_report_was_not_written(tmp_path, capsys):
+def test_the_command_says_in_one_line_that_a_report_was_not_written(tmp_path, capsys, largest_file):
     path = tmp_path / "report.json"
     path.write_text("{}")
     with largest_file(100):
