@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +45,9 @@ class Checker:
         self._stacks: dict[str, StackUse] = {}
         self._symbols: set[str] = set()
 
-    @property
-    def unknown_keeps(self) -> tuple[str, ...]:
-        """Names in the option `keeps` that no loaded program has."""
-        return tuple(name for name in self.options.keeps if name not in self._symbols)
+    def unknown(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those names that no loaded program has."""
+        return tuple(name for name in names if name not in self._symbols)
 
     @property
     def stacks(self) -> tuple[StackUse, ...]:
@@ -75,7 +74,7 @@ class Checker:
         if isinstance(command, Write):
             found = list(check_write(watched, command, place))
         else:
-            found = [] if what == LOG else list(check_read(watched, command, what, place))
+            found = [] if what == LOG else list(check_read(watched, command, what, self.options.unordered, place))
         for each in watched:
             if isinstance(command, Write):
                 each.written(command, place)
@@ -102,6 +101,7 @@ class Checker:
                 options=self.options,
                 launched=Launched(binary, dpu, watched.names),
                 shadow=watched.shadow,
+                alternatives=watched.alternatives,
                 read=functools.partial(self._read, dpu),
                 report=self.findings.add,
             )

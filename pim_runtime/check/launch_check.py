@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from ..commands import Memory
 from ..hardware import Hardware
-from .differences import first_difference
+from .alternative import Alternative
+from .conditions import ACTUAL, CYCLIC, OTHER_POISON, POISON, Conditions, Order
+from .differences import Difference, first_difference, mram_differences
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
 from .options import Check
-from .side_run import Launched, Order, SideRun
+from .remedies import any_order, known_race
+from .side_run import Launched, SideRun
 
 __all__ = ["LaunchCheck"]
-
-POISON, OTHER_POISON = 0xA5, 0x5A  # what undefined memory holds; results must not depend on which of the two
-CYCLIC = Order("cyclic", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class LaunchCheck:
     """How to check a launch.
 
     shadow: what is known of the DPU's memory before it. read: `read(memory, address, target)` copies the DPU's bytes.
+    alternatives: what MRAM would hold in other conditions before it, and in the end after it.
     report: takes what is found.
     """
 
@@ -35,63 +36,75 @@ class LaunchCheck:
     options: Check
     launched: Launched
     shadow: DpuShadow
+    alternatives: dict[Conditions, Alternative]
     read: Callable[[Memory, int, NDArray[np.uint8]], None]
     report: Callable[[Finding], None]
     _found: list[Finding] = field(default_factory=list)
 
     def run(self) -> SideRun:
         """Report what is wrong; gives the run in the cyclic order, closed."""
-        with self._side_run(CYCLIC, POISON) as cyclic:
+        before = dict(self.alternatives)
+        self.alternatives.clear()
+        with self._side_run(ACTUAL, None) as cyclic:
             if cyclic.fault is None:  # otherwise the launch itself faults, and says why
                 for seed in range(self.options.seed, self.options.seed + self.options.orders):
-                    self._compare_orders(cyclic, Order("random", seed))
-                if any(finding.kind == "uninitialised" for finding in self._found):
-                    self._compare_poisons(cyclic)
+                    conditions = Conditions(Order("random", seed), POISON)
+                    self._compare_orders(cyclic, conditions, before.get(conditions))
+                other_poison = Conditions(CYCLIC, OTHER_POISON)
+                if other_poison in before or any(finding.kind == "uninitialised" for finding in self._found):
+                    self._compare_poisons(cyclic, other_poison, before.get(other_poison))
             return cyclic
 
     @contextlib.contextmanager
-    def _side_run(self, order: Order, poison: int) -> Iterator[SideRun]:
+    def _side_run(self, conditions: Conditions, alternative: Alternative | None) -> Iterator[SideRun]:
         side = SideRun(self.hardware, self.launched, self.shadow)
         try:
-            side.fill(self.read)
-            side.run(order, poison=poison, options=self.options, report=self._take)
+            side.fill(self.read, alternative)
+            side.run(conditions, options=self.options, report=self._take)
             yield side
         finally:
             side.close()
 
-    def _compare_orders(self, cyclic: SideRun, order: Order) -> None:
-        with self._side_run(order, POISON) as other:
-            fault, difference = other.fault, None
-            if fault is None:
-                difference = first_difference(self.launched.binary, self.launched.names, cyclic, other)
-        repeat = f"EngineOptions(engine='interpreted', tasklet_order='random', seed={order.seed})"
-        mend = f"Order what the tasklets do by a barrier or a mutex; {repeat} repeats this order"
+    def _compare_orders(self, cyclic: SideRun, conditions: Conditions, carried: Alternative | None) -> None:
+        with self._side_run(conditions, carried) as other:
+            fault, difference = other.fault, self._compare(cyclic, other, conditions, carried)
+        mend = f"Order what the tasklets do by a barrier or a mutex; {conditions.order.repeat} repeats this order"
         if fault is not None:
             places = (SourcePlace(fault.filename, fault.line),) if fault.filename else ()
             at = f" at {places[0]}" if places else ""
+            order = conditions.order
             text = f"the launch ends in the cyclic order of tasklets, and faults in {order}{at}: {fault.text}"
             self._say("order", "", (fault.tasklet,), places, f"{text}. {mend}")
         elif difference is not None:
-            text = f"{difference} after the cyclic order of tasklets and after {order}"
-            text += self._known_race(difference.name.symbol)
-            self._say("order", difference.name.symbol, (), difference.places, f"{text}. {mend}")
+            symbol = difference.name.symbol
+            text = f"{difference} {conditions.contrast}{known_race(self._races(), symbol)}. {mend}"
+            self._say("order", symbol, (), difference.places, f"{text}; {any_order(symbol)}")
 
-    def _compare_poisons(self, cyclic: SideRun) -> None:
-        with self._side_run(CYCLIC, OTHER_POISON) as other:
-            if other.fault is not None:
-                text = f"the launch faults or not, depending on what undefined memory holds: {other.fault.text}"
-                self._say("uninitialised", "", (), (), text)
-                return
-            difference = first_difference(self.launched.binary, self.launched.names, cyclic, other)
-        if difference is not None:
-            text = f"{difference} when undefined memory holds {POISON:#x} and {OTHER_POISON:#x}: the uninitialised"
-            self._say("uninitialised", difference.name.symbol, (), (), f"{text} values that are used reach the results")
+    def _compare_poisons(self, cyclic: SideRun, conditions: Conditions, carried: Alternative | None) -> None:
+        with self._side_run(conditions, carried) as other:
+            fault, difference = other.fault, self._compare(cyclic, other, conditions, carried)
+        if fault is not None:
+            text = f"the launch faults or not, depending on what undefined memory holds: {fault.text}"
+            self._say("uninitialised", "", (), (), text)
+        elif difference is not None:
+            text = f"{difference} {conditions.contrast}: the uninitialised values that are used reach the results"
+            self._say("uninitialised", difference.name.symbol, (), (), text)
 
-    def _known_race(self, symbol: str) -> str:
-        races = [finding.symbol for finding in self._found if finding.kind == "race"]
-        if not races:
-            return ""
-        return f", which the race on {(symbol if symbol in races else races[0])!r} explains (see there)"
+    def _compare(
+        self, cyclic: SideRun, other: SideRun, conditions: Conditions, carried: Alternative | None
+    ) -> Difference | None:
+        """Remember how MRAM differs, which is no mistake unless the host reads it; gives what it sees at once."""
+        if other.fault is not None:
+            return None
+        alternative = mram_differences(cyclic, other, carried, self._races())
+        if len(alternative.words):
+            self.alternatives[conditions] = alternative
+        # What is undefined is so in any order of results: the option is not about it.
+        unordered = self.options.unordered if conditions.poison == POISON else ()
+        return first_difference(self.launched.binary, self.launched.names, unordered, cyclic, other)
+
+    def _races(self) -> list[str]:
+        return [finding.symbol for finding in self._found if finding.kind == "race"]
 
     def _say(
         self, kind: Kind, symbol: str, tasklets: tuple[int, ...], places: tuple[SourcePlace, ...], text: str

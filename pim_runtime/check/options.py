@@ -17,6 +17,8 @@ class Check:
     orders: random tasklet orders that every launch is repeated in, besides the cyclic one. Default: 4.
     seed: of the first random order; order k has seed + k. Default: 0.
     keeps: names of symbols whose values outlive a launch on purpose; reading them there is no finding. Default: none.
+    unordered: names of symbols whose values may differ from one tasklet order to another on purpose, such as a
+        selection that keeps no order. MRAM that no host reads may differ in any case. Default: none.
     max_iterations: loop iterations of a DPU after which a launch is too long to be checked; each tasklet may run its
         equal share. Default: 2**20, up to a minute per tasklet order.
     """
@@ -25,6 +27,7 @@ class Check:
     orders: int = 4
     seed: int = 0
     keeps: Sequence[str] = ()
+    unordered: Sequence[str] = ()
     max_iterations: int = 1 << 20
 
     def __post_init__(self) -> None:
@@ -34,6 +37,7 @@ class Check:
             raise ValueError(f"orders is {self.orders}: 0 or more random tasklet orders")
         if self.max_iterations < 1:
             raise ValueError(f"max_iterations is {self.max_iterations}: at least 1")
-        if isinstance(self.keeps, str):
-            raise ValueError(f"keeps is the text {self.keeps!r}: give a tuple of names, ({self.keeps!r},)")
-        object.__setattr__(self, "keeps", tuple(self.keeps))
+        for option, names in (("keeps", self.keeps), ("unordered", self.unordered)):
+            if isinstance(names, str):
+                raise ValueError(f"{option} is the text {names!r}: give a tuple of names, ({names!r},)")
+            object.__setattr__(self, option, tuple(names))

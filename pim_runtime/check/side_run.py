@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from ..engine.tally import Tally
 from ..hardware import Hardware
 from ..memory import Reservation
 from ..program import DpuBinary
+from .alternative import Alternative
 from .checked_device import CheckedDevice
+from .conditions import Conditions
 from .dpu_shadow import DpuShadow
 from .finding import Finding
 from .instrument import instrumented
@@ -33,17 +35,7 @@ from .shadow import PAGE_BYTES
 from .stack import StackMeter, StackUse
 from .sync_watch import SyncWatch
 
-__all__ = ["Launched", "Order", "SideRun"]
-
-
-class Order(NamedTuple):
-    """A tasklet order: cyclic, or random from a seed."""
-
-    kind: Literal["cyclic", "random"]
-    seed: int
-
-    def __str__(self) -> str:
-        return "the cyclic order" if self.kind == "cyclic" else f"the random order with seed {self.seed}"
+__all__ = ["Launched", "SideRun"]
 
 
 class Launched(NamedTuple):
@@ -82,15 +74,20 @@ class SideRun:
         """One of the memories, uint8 [bytes]. Drop it before `close`."""
         return self._memories[memory].array
 
-    def fill(self, read: Callable[[Memory, int, NDArray[np.uint8]], None]) -> None:
-        """Copy what has ever been written: `read(memory, address, target)` gives the DPU's real bytes."""
+    def fill(self, read: Callable[[Memory, int, NDArray[np.uint8]], None], alternative: Alternative | None) -> None:
+        """Copy what has ever been written: `read(memory, address, target)` gives the DPU's real bytes.
+
+        Where MRAM differs in an alternative, it is what that says.
+        """
         for memory, reservation in self._memories.items():
             for pages in _runs(self.shadow.of(memory).pages):
                 first, end = pages.start * PAGE_BYTES, pages.stop * PAGE_BYTES
                 read(memory, first, reservation.array[first:end])
+        if alternative is not None:
+            alternative.apply(self._memories["mram"].array, self.shadow)
 
-    def run(self, order: Order, *, poison: int, options: Check, report: Callable[[Finding], None]) -> None:
-        """Run the program to its end or fault; undefined memory holds `poison` in every byte."""
+    def run(self, conditions: Conditions, *, options: Check, report: Callable[[Finding], None]) -> None:
+        """Run the program to its end or fault."""
         binary, dpu, names = self._launched
         record, counted = self._record(binary, options.max_iterations), uncounted(binary.closure)
         tally = Tally(counted.table)  # lives as long as the run
@@ -108,7 +105,8 @@ class SideRun:
         sync = SyncWatch(scene)
         memory = MemoryWatch(scene, sync, self.shadow, options.keeps)
         stack = StackMeter(binary.closure, binary.stack_bytes, scene)
-        closure = instrumented(counted.closure, CheckedDevice(memory, sync, poison), stack)
+        closure = instrumented(counted.closure, CheckedDevice(memory, sync, conditions.poison), stack)
+        order = conditions.order
         engine = InterpretedEngine(
             EngineOptions(engine="interpreted", tasklet_order=order.kind, seed=order.seed, timing="off")
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from ..commands import Read, Write
 from ..symbols import HEAP_NAME
-from .finding import Finding, SourcePlace
+from .conditions import POISON
+from .differences import mram_difference
+from .finding import Finding, Kind, SourcePlace
+from .remedies import any_order, known_race
 from .shadow import WORD_BYTES
 from .watched_dpu import WatchedDpu
 
@@ -31,8 +34,10 @@ def check_write(dpus: Sequence[WatchedDpu], command: Write, place: SourcePlace) 
                 yield watched.finding("transfer", name.symbol, (place, old.place), text)
 
 
-def check_read(dpus: Sequence[WatchedDpu], command: Read, what: str, place: SourcePlace) -> Iterator[Finding]:
-    """Findings about a host read of the symbol `what`."""
+def check_read(
+    dpus: Sequence[WatchedDpu], command: Read, what: str, unordered: Collection[str], place: SourcePlace
+) -> Iterator[Finding]:
+    """Findings about a host read of the symbol `what`; the values of those `unordered` may lie in any order."""
     for watched in dpus:
         tainted = watched.tainted(command)
         if tainted is not None:
@@ -45,6 +50,36 @@ def check_read(dpus: Sequence[WatchedDpu], command: Read, what: str, place: Sour
             yield watched.finding("uninitialised", origin.symbol, (place, origin.place), text)
     if command.memory == "mram" and dpus:
         yield from _check_unwritten(dpus, command, what, place)
+        for watched in dpus:
+            yield from _check_alternatives(watched, command, unordered, place)
+
+
+def _check_alternatives(
+    watched: WatchedDpu, command: Read, unordered: Collection[str], place: SourcePlace
+) -> Iterator[Finding]:
+    """The first word that would be another in another order of tasklets, and with other undefined values."""
+    told: set[Kind] = set()
+    for conditions, alternative in watched.alternatives.items():
+        kind: Kind = "order" if conditions.poison == POISON else "uninitialised"
+        if kind in told:
+            continue
+        for index in alternative.differing(command.address, command.nbytes).tolist():
+            difference = mram_difference(watched.binary, watched.names, watched.shadow, alternative, index)
+            symbol = difference.name.symbol
+            if kind == "order" and symbol in unordered:
+                continue
+            told.add(kind)
+            text = f"the host reads at {place} what {{}}: {difference} {conditions.contrast}"
+            if kind == "order":
+                race = known_race(alternative.races, symbol)
+                text = text.format("depends on the order of tasklets") + (
+                    f"{race}. Order what the tasklets do by a barrier or a mutex; {conditions.order.repeat} repeats"
+                    f" this order; {any_order(symbol)}"
+                )
+            else:
+                text = text.format("depends on uninitialised values that are used")
+            yield watched.finding(kind, symbol, (place, *difference.places), text)
+            break
 
 
 def _check_unwritten(dpus: Sequence[WatchedDpu], command: Read, what: str, place: SourcePlace) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ from ..blocks import BLOCK_BYTES, Blocks
 from ..commands import Memory, Read, Write
 from ..hardware import Hardware
 from ..program import DpuBinary
+from .alternative import Alternative
+from .conditions import Conditions
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
 from .host_writes import HostWrite, HostWrites
@@ -20,25 +22,30 @@ __all__ = ["WatchedDpu"]
 
 
 class WatchedDpu:
-    """Follows one DPU from its first load on. `names` is the address map of the loaded program."""
+    """Follows one DPU from its first load on.
 
+    binary, names: the loaded program and its address map. alternatives: what MRAM would hold in other conditions.
+    """
+
+    binary: DpuBinary
     names: AddressNames
-    _binary: DpuBinary
 
     def __init__(self, dpu: int, hardware: Hardware) -> None:
         self.dpu, self.shadow = dpu, DpuShadow()
         self.unused = HostWrites()
+        self.alternatives: dict[Conditions, Alternative] = {}
         self._hardware = hardware
 
     def load(self, binary: DpuBinary, names: AddressNames) -> None:
         """WRAM holds the program's variables and nothing else; what MRAM holds is given to the new program."""
-        self._binary, self.names = binary, names
+        self.binary, self.names = binary, names
         self.unused.clear()
         self.shadow.mram.begin_load()
         self.shadow.wram.fill(0, self._hardware.dpu.wram_bytes, UNDEFINED)
         self.shadow.wram.fill(0, len(binary.wram_image), HOST)
         for address, image in binary.mram_segments:
             self.shadow.mram.fill(address, len(image), HOST)
+            self._settle(address, len(image))
         self.shadow.writers.clear()
 
     def restore(self, memory: Memory, blocks: Blocks) -> None:
@@ -47,6 +54,8 @@ class WatchedDpu:
         for block in blocks.numbers.tolist():
             shadow.fill(block * BLOCK_BYTES, BLOCK_BYTES, HOST)
         self.shadow.replace(memory, shadow)
+        if memory == "mram":
+            self.alternatives.clear()
         self.unused.forget(memory)
 
     def begin_launch(self) -> None:
@@ -60,10 +69,14 @@ class WatchedDpu:
         written = range(command.address, command.address + command.nbytes)
         self.unused.add(HostWrite(command.memory, written, place))
         self.shadow.of(command.memory).fill(command.address, command.nbytes, HOST)
+        if command.memory == "mram":
+            self._settle(command.address, command.nbytes)
 
     def read(self, command: Read) -> None:
-        """The host has read: it has used what it wrote there."""
+        """The host has read: it has used what it wrote there, and goes on from the values that it saw."""
         self.unused.used(command.memory, range(command.address, command.address + command.nbytes))
+        if command.memory == "mram":
+            self._settle(command.address, command.nbytes)
 
     def unwritten_words(self, command: Read) -> NDArray[np.bool_]:
         """Which words of a transfer nobody has ever written, bool [nbytes / 8]; it ends at a whole word of MRAM."""
@@ -83,7 +96,7 @@ class WatchedDpu:
         """A finding about this DPU and the host."""
         return Finding(
             kind=kind,
-            program=self._binary.name,
+            program=self.binary.name,
             symbol=symbol,
             places=tuple(dict.fromkeys(places)),
             dpus=(self.dpu,),
@@ -92,3 +105,8 @@ class WatchedDpu:
             phase=None,
             text=text,
         )
+
+    def _settle(self, address: int, nr_bytes: int) -> None:
+        """Bytes of MRAM are what they are in any conditions."""
+        for alternative in self.alternatives.values():
+            alternative.forget(address, nr_bytes)

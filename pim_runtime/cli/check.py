@@ -56,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a variable that keeps its value from launch to launch on purpose; may be repeated",
     )
     parser.add_argument(
+        "--unordered",
+        action="append",
+        default=[],
+        metavar="SYMBOL",
+        help="a variable whose values may lie in any order on purpose; may be repeated",
+    )
+    parser.add_argument(
         "--max-iterations",
         type=int,
         default=DEFAULTS.max_iterations,
@@ -73,6 +80,7 @@ def run(arguments: argparse.Namespace) -> Report:
         orders=arguments.orders,
         seed=arguments.seed,
         keeps=tuple(arguments.keeps),
+        unordered=tuple(arguments.unordered),
         max_iterations=arguments.max_iterations,
     )
     with CheckSession(options).active() as session:
@@ -176,7 +184,8 @@ def _coverage_section(checkers: Sequence[Checker], options: Check, end: ScriptEn
                 passed=nr_checked > 0,
                 detail=f"{nr_checked} launches" if nr_checked else _why_nothing(nr_launches),
             ),
-            *_keeps_checks(checkers, options),
+            *_name_checks(checkers, "--keeps", options.keeps),
+            *_name_checks(checkers, "--unordered", options.unordered),
         ),
     )
 
@@ -185,8 +194,8 @@ def _why_nothing(nr_launches: int) -> str:
     return "no launch came to its end on the side" if nr_launches else "the program launches no DPU in its main thread"
 
 
-def _keeps_checks(checkers: Sequence[Checker], options: Check) -> tuple[output.Check, ...]:
-    """Whether --keeps names variables, if it names anything."""
-    unknown = [name for name in options.keeps if all(name in checker.unknown_keeps for checker in checkers)]
+def _name_checks(checkers: Sequence[Checker], option: str, names: Sequence[str]) -> tuple[output.Check, ...]:
+    """Whether an option names variables, if it names anything."""
+    unknown = [name for name in names if all(name in checker.unknown(names) for checker in checkers)]
     detail = f"no program has {', '.join(unknown)}" if unknown else ""
-    return (output.Check(name="--keeps names variables", passed=not unknown, detail=detail),) if options.keeps else ()
+    return (output.Check(name=f"{option} names variables", passed=not unknown, detail=detail),) if names else ()

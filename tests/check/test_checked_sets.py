@@ -220,6 +220,7 @@ def test_an_mram_that_ends_inside_a_page(hardware):
         dpus.load(wide)
         dpus.copy("words", np.zeros((1, 450), np.int64))
         dpus.exec()
+        dpus.copy(np.zeros((1, 450), np.int64), "words")
         (finding,) = dpus.findings
         assert (finding.kind, finding.symbol) == ("order", "words")
         assert "words[449] (MRAM 0xe08), written at" in finding.text

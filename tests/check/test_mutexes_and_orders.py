@@ -123,10 +123,6 @@ def test_results_that_depend_on_the_order(checked):
     assert "EngineOptions(engine='interpreted', tasklet_order='random', seed=" in finding.text
 
 
-def test_mram_that_depends_on_the_order(kinds):
-    assert ("order", "words") in kinds(ordering, {"how": MRAM})
-
-
 def test_a_sum_does_not_depend_on_the_order(checked):
     assert checked(ordering, {"how": SUM}) == []
 
