@@ -43,7 +43,8 @@ class CheckedView(View):
     def __setitem__(self, index: int, value: int) -> None:
         index, origin = defined(index, "as an index"), value.origin if isinstance(value, Undefined) else None
         super().__setitem__(index, value if origin is None else int(value))
-        self._memory.stored(self._tasklet, self.address + index * self.kind.itemsize, self.kind.itemsize, origin)
+        size = self.kind.itemsize
+        self._memory.stored(self._tasklet, self.address + index * size, size, value, origin)
 
     def window(self, first: int, length: int) -> View:
         view = super().window(defined(first, "as an index"), defined(length, "as a length"))

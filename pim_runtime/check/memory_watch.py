@@ -32,10 +32,11 @@ class MemoryWatch:
         self._races.reads("wram", address, nr_bytes, tasklet, place)
         return self._values.loaded(tasklet, address, nr_bytes, place)
 
-    def stored(self, tasklet: int, address: int, nr_bytes: int, origin: Origin | None) -> None:
+    def stored(self, tasklet: int, address: int, nr_bytes: int, value: int, origin: Origin | None) -> None:
         """An element of WRAM is stored; `origin` says why its value is undefined."""
         place = self._sync.step(tasklet)
-        self._races.writes("wram", address, nr_bytes, tasklet, place)
+        stored = int(value) & ((1 << 8 * nr_bytes) - 1) if origin is None else None
+        self._races.writes("wram", address, nr_bytes, tasklet, place, stored)
         self._values.stored(tasklet, address, nr_bytes, place, origin)
 
     def used(self, origin: Origin, purpose: str) -> None:

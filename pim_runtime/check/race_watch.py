@@ -37,11 +37,19 @@ class RaceWatch:
             if write is not None:
                 self._report(memory, word, mask, (tasklet, "reads", place), write, "writes")
 
-    def writes(self, memory: Memory, address: int, nr_bytes: int, tasklet: int, place: SourcePlace) -> None:
-        """A tasklet writes."""
+    def writes(
+        self,
+        memory: Memory,
+        address: int,
+        nr_bytes: int,
+        tasklet: int,
+        place: SourcePlace,
+        stored: int | None = None,
+    ) -> None:
+        """A tasklet writes; `stored` is the value if a single store does it."""
         history = self._histories[memory]
         for word, mask in _words(address, nr_bytes):
-            write, read = history.write(word, mask, tasklet, place)
+            write, read = history.write(word, mask, tasklet, place, stored)
             if write is not None:
                 self._report(memory, word, mask, (tasklet, "writes", place), write, "writes")
             if read is not None:

@@ -103,7 +103,7 @@ def test_findings_of_many_dpus_are_one_and_announced_once_at_the_users_line(hard
             assert (warning.filename, warning.lineno) == (__file__, line)
             assert (finding.ranks, finding.dpus) == ((0, 1), tuple(range(70)))
             assert "ranks 0-1, DPUs 0-69, tasklets 0-" in str(finding)
-        assert str(dpus.findings) == f"{dpus.findings[0]}\n{dpus.findings[1]}"
+        assert str(dpus.findings) == "\n".join(map(str, dpus.findings))
         with warnings.catch_warnings():
             warnings.simplefilter("error", CheckWarning)
             dpus.copy("total", np.zeros((70, 1), np.int64))

@@ -17,7 +17,11 @@ TASKLETS = st.integers(0, NR_TASKLETS - 1)
 THINGS = st.sampled_from(["lock", "units"])
 HERE = SourcePlace("kernel.py", 1)
 
-ACCESSES = st.tuples(st.sampled_from(["read", "write"]), TASKLETS, st.integers(0, 1), st.integers(1, 255))
+MASKS = st.sampled_from([1, 2, 3, 12, 15, 255]) | st.integers(1, 255)
+VALUES = st.none() | st.integers(0, 1)
+READS = st.tuples(st.just("read"), TASKLETS, st.integers(0, 1), MASKS, st.none())
+WRITES = st.tuples(st.just("write"), TASKLETS, st.integers(0, 1), MASKS, VALUES)
+ACCESSES = READS | WRITES
 STEPS = st.lists(
     ACCESSES
     | st.tuples(st.sampled_from(["release", "acquire"]), TASKLETS, THINGS)
@@ -72,24 +76,28 @@ def test_a_clock_knows_exactly_the_steps_that_happened_before(steps):
 
 @given(STEPS)
 def test_the_first_race_is_found_where_it_is_and_none_is_invented(steps):
-    """Up to the first race, an access races exactly when an unordered one that conflicts with it lies before it."""
+    """Up to the first race, an access races exactly when an unordered one that conflicts with it lies before it.
+
+    Stores of the same value to the same bytes do not conflict.
+    """
     clocks, order, done = VectorClocks(NR_TASKLETS), Order(), {}
     history = AccessHistory(clocks)
     for index, step in enumerate(steps):
         if step[0] in ("read", "write"):
-            kind, tasklet, word, mask = step
+            kind, tasklet, word, mask, value = step
             conflicting = {
                 at
-                for at, (other_kind, other, other_word, other_mask) in done.items()
+                for at, (other_kind, other, other_word, other_mask, other_value) in done.items()
                 if other != tasklet
                 and (other_word, "write" in (kind, other_kind)) == (word, True)
                 and other_mask & mask
                 and at not in order.before[tasklet]
+                and (value is None or (mask, value) != (other_mask, other_value))
             }
-            found = (
-                history.read(word, mask, tasklet, HERE) if kind == "read" else history.write(*step[2:], tasklet, HERE)
-            )
-            found = [found] if kind == "read" else list(found)
+            if kind == "read":
+                found = [history.read(word, mask, tasklet, HERE)]
+            else:
+                found = list(history.write(word, mask, tasklet, HERE, value))
             assert any(access is not None for access in found) == bool(conflicting)
             for access in found:
                 assert access is None or access.tasklet in {done[at][1] for at in conflicting}
