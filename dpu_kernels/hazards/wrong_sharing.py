@@ -44,6 +44,7 @@ class Share(enum.IntEnum):
     NULL_POINTER = 13
     RELEASED_HEAP = 14
     READ_BEFORE_WRITTEN = 15
+    UNASSIGNED = 16
 
 
 sharing = DpuProgram("sharing", nr_tasklets=4)
@@ -151,6 +152,10 @@ def share(t: Tasklet) -> Iterator[int]:
                 mem_reset(t)
                 block = mem_alloc(t, int64, 2)
             total.store(t, block[0])  # of released heap
+    elif do == Share.UNASSIGNED:
+        if i > 0 or mended == 1:
+            found = 10 * i
+        slots.array(t)[i] = found  # what only some have assigned
     elif do == Share.READ_BEFORE_WRITTEN and mended == 1:
         mram_write(t, buffer.array(t).window(2 * i, 2), elements.address + 16 * i, 16)
 

@@ -79,6 +79,8 @@ UNDEFINED = (
     _share("heap after mem_reset", "undefined memory", "uninitialised", Share.RELEASED_HEAP, "# of released", "heap"),
     _share("store through a null pointer", "undefined memory", "runtime words", Share.NULL_POINTER, "# through a null",
            "0x0"),
+    _share("local variable that is not assigned", "undefined memory", "uninitialised", Share.UNASSIGNED,
+           "# what only some", "'found'"),
     Hazard(name="MRAM that nobody wrote", group="undefined memory", run=_use_fresh_mram, reported_as="uninitialised",
            says="elements", at=line_with("# of fresh MRAM", share)),
     Hazard.of_host("results that nobody wrote", "undefined memory", _read_what_nobody_wrote, "uninitialised",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..commands import Memory
+from ..engine.faults import Fault
 from ..hardware import Hardware
 from .alternative import Alternative
 from .conditions import ACTUAL, CYCLIC, OTHER_POISON, POISON, Conditions, Order
@@ -53,6 +54,8 @@ class LaunchCheck:
                 other_poison = Conditions(CYCLIC, OTHER_POISON)
                 if other_poison in before or any(finding.kind == "uninitialised" for finding in self._found):
                     self._compare_poisons(cyclic, other_poison, before.get(other_poison))
+            elif cyclic.fault.unassigned:
+                self._say_unassigned(cyclic.fault)
             return cyclic
 
     @contextlib.contextmanager
@@ -69,7 +72,9 @@ class LaunchCheck:
         with self._side_run(conditions, carried) as other:
             fault, difference = other.fault, self._compare(cyclic, other, conditions, carried)
         mend = f"Order what the tasklets do by a barrier or a mutex; {conditions.order.repeat} repeats this order"
-        if fault is not None:
+        if fault is not None and fault.unassigned:
+            self._say_unassigned(fault)
+        elif fault is not None:
             places = (SourcePlace(fault.filename, fault.line),) if fault.filename else ()
             at = f" at {places[0]}" if places else ""
             order = conditions.order
@@ -102,6 +107,15 @@ class LaunchCheck:
         # What is undefined is so in any order of results: the option is not about it.
         unordered = self.options.unordered if conditions.poison == POISON else ()
         return first_difference(self.launched.binary, self.launched.names, unordered, cyclic, other)
+
+    def _say_unassigned(self, fault: Fault) -> None:
+        place = SourcePlace(fault.filename, fault.line)
+        text = (
+            f"tasklet {fault.tasklet} uses the local variable {fault.unassigned!r} at {place}, but has not assigned it"
+            " on the way there: compiled code goes on with a value of its own. Assign it on every way (what this launch"
+            " does afterwards is not checked)"
+        )
+        self._say("uninitialised", fault.unassigned, (fault.tasklet,), (place,), text)
 
     def _races(self) -> list[str]:
         return [finding.symbol for finding in self._found if finding.kind == "race"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,8 @@ class Fault:
 
     `filename` and `line` are the place in the kernel, `code` and `values` the reason, `text` the reason in words.
     In a deadlock `waits` says who waits for what, and `tasklet` is the first of them. `holders` are the tasklets that
-    held a mutex bit, by bit.
+    held a mutex bit, by bit. `unassigned` names the local variable that had no value yet, if that was it; only the
+    interpreted engine notices.
     """
 
     dpu: int
@@ -46,6 +48,7 @@ class Fault:
     text: str
     waits: tuple[Wait, ...] = ()
     holders: tuple[tuple[int, int], ...] = ()
+    unassigned: str = ""
 
 
 def read_fault(
@@ -74,8 +77,14 @@ def read_fault(
         line=site & OPERAND,
         text=text,
         waits=waits,
+        unassigned=_unassigned(error),
         holders=tuple((int(bit), int(record[MUTEX_OWNERS + bit]) - 1) for bit in np.flatnonzero(record[MUTEX_OWNERS:])),
     )
+
+
+def _unassigned(error: Exception) -> str:
+    quoted = re.search(r"'(\w+)'", str(error)) if isinstance(error, UnboundLocalError) else None
+    return quoted[1] if quoted else ""
 
 
 def _code_of(error: Exception) -> FaultCode:
