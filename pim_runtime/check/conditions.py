@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-__all__ = ["ACTUAL", "CYCLIC", "OTHER_POISON", "POISON", "Conditions", "Order"]
+from ..engine.turns import TaskletOrder
+
+__all__ = ["ACTUAL", "CYCLIC", "OTHER_POISON", "POISON", "Conditions", "Order", "other_orders"]
 
 POISON, OTHER_POISON = 0xA5, 0x5A
 
 
 class Order(NamedTuple):
-    """A tasklet order: cyclic, or random from a seed."""
+    """A tasklet order of the interpreted engine, and its seed."""
 
-    kind: Literal["cyclic", "random"]
+    kind: TaskletOrder
     seed: int
 
     @property
@@ -21,10 +23,15 @@ class Order(NamedTuple):
         return f"EngineOptions(engine='interpreted', tasklet_order={self.kind!r}, seed={self.seed})"
 
     def __str__(self) -> str:
-        return "the cyclic order" if self.kind == "cyclic" else f"the {self.kind} order with seed {self.seed}"
+        return f"the {self.kind} order" if self.kind == "cyclic" else f"the {self.kind} order with seed {self.seed}"
 
 
 CYCLIC = Order("cyclic", 0)
+
+
+def other_orders(first_seed: int, count: int) -> list[Order]:
+    """Orders to compare with the cyclic one: every other lets tasklets starve, the rest mix their steps."""
+    return [Order("priority" if index % 2 else "random", first_seed + index) for index in range(count)]
 
 
 class Conditions(NamedTuple):

@@ -13,7 +13,7 @@ from ..commands import Memory
 from ..engine.faults import Fault
 from ..hardware import Hardware
 from .alternative import Alternative
-from .conditions import ACTUAL, CYCLIC, OTHER_POISON, POISON, Conditions, Order
+from .conditions import ACTUAL, CYCLIC, OTHER_POISON, POISON, Conditions, other_orders
 from .differences import Difference, first_difference, mram_differences
 from .dpu_shadow import DpuShadow
 from .finding import Finding, Kind, SourcePlace
@@ -48,8 +48,8 @@ class LaunchCheck:
         self.alternatives.clear()
         with self._side_run(ACTUAL, None) as cyclic:
             if cyclic.fault is None:  # otherwise the launch itself faults, and says why
-                for seed in range(self.options.seed, self.options.seed + self.options.orders):
-                    conditions = Conditions(Order("random", seed), POISON)
+                for order in other_orders(self.options.seed, self.options.orders):
+                    conditions = Conditions(order, POISON)
                     self._compare_orders(cyclic, conditions, before.get(conditions))
                 other_poison = Conditions(CYCLIC, OTHER_POISON)
                 if other_poison in before or any(finding.kind == "uninitialised" for finding in self._found):

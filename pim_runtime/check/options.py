@@ -14,7 +14,8 @@ class Check:
 
     dpus: how many DPUs of each part of a set that is loaded together are checked, spread over it, the first included.
         Default: 2.
-    orders: random tasklet orders that every launch is repeated in, besides the cyclic one. Default: 4.
+    orders: random tasklet orders that every launch is repeated in, besides the cyclic one; every other is one of
+        priority (EngineOptions.tasklet_order), in which tasklets starve. Default: 4.
     seed: of the first random order; order k has seed + k. Default: 0.
     keeps: names of symbols whose values outlive a launch on purpose; reading them there is no finding. Default: none.
     unordered: names of symbols whose values may differ from one tasklet order to another on purpose, such as a

@@ -1,7 +1,7 @@
 """The interpreted engine: the kernel's own Python source, in CPython, on the same memory.
 
-`breakpoint()` and `print()` work inside kernels. With `tasklet_order="random"` the runnable tasklets are resumed in a
-seeded random order, which exposes kernels that only work in the cyclic one.
+`breakpoint()` and `print()` work inside kernels. With another `tasklet_order` than "cyclic" the runnable tasklets are
+resumed in a seeded random order, which exposes kernels that only work in the cyclic one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import bdb
 import contextlib
 import ctypes
 import inspect
-import random
 from collections.abc import Callable, Iterator
 from types import FrameType, FunctionType
 
@@ -27,6 +26,7 @@ from ..language.closure import Closure, file_key
 from .breakpoints import check_tasklets, checked_breakpoints
 from .faults import Fault, read_fault
 from .protocol import Addresses, EngineOptions
+from .turns import turns_of
 
 __all__ = ["InterpretedEngine"]
 
@@ -52,8 +52,7 @@ class InterpretedEngine:
     """Runs kernels as CPython generators, one DPU after the other."""
 
     def __init__(self, options: EngineOptions) -> None:
-        self._order, self._breakpoints = options.tasklet_order, options.breakpoints
-        self._random = random.Random(options.seed)
+        self._order, self._seed, self._breakpoints = options.tasklet_order, options.seed, options.breakpoints
 
     def prepare(self, closure: Closure) -> None:
         """The source is the program. Raises KernelError for a breakpoint that it has no line for."""
@@ -113,9 +112,10 @@ class InterpretedEngine:
             for i in range(nr_tasklets)
         ]
         alive = list(range(nr_tasklets))
+        turns = turns_of(self._order, self._seed, nr_tasklets)
         while alive:
             stuck = True
-            for tasklet in self._turns(alive):
+            for tasklet in turns.candidates(alive):
                 if not may_run(run, wram, tasklet, nr_tasklets):
                     continue
                 stuck = False
@@ -128,15 +128,11 @@ class InterpretedEngine:
                     flush_counters(run, tasklet, rows)
                     set_state(run, tasklet, FINISHED)
                     alive.remove(tasklet)
+                if turns.again(tasklet):
+                    break
             if stuck:
                 raise_fault(run, FaultCode.DEADLOCK, 0, 0, 0, 0)
         ctypes.c_int64.from_address(addresses.phases + 8 * dpu).value = int(record[PHASE])
-
-    def _turns(self, alive: list[int]) -> list[int]:
-        turns = list(alive)
-        if self._order == "random":
-            self._random.shuffle(turns)
-        return turns
 
 
 def _steps(kernel: FunctionType, t: Tasklet) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from ..device.tasklet import Checks
 from ..language.closure import Closure
 from .breakpoints import Breakpoint
 from .faults import Fault
+from .turns import TaskletOrder
 
 __all__ = ["Addresses", "Engine", "EngineOptions"]
 
@@ -26,9 +27,10 @@ class EngineOptions:
 
     engine: "compiled" by numba, or "interpreted" by CPython, where breakpoint() and print() work.
         Default: "compiled".
-    tasklet_order: "cyclic", or "random" from `seed` to expose kernels that depend on the order; needs the interpreted
-        engine. Default: "cyclic".
-    seed: of the random tasklet order. Default: 0.
+    tasklet_order: "cyclic", or an order from `seed` that exposes kernels that depend on it: "random" lets tasklets take
+        a step each, in another order every time, "priority" lets a tasklet run for as long as it can while others
+        starve, in random precedence. Both need the interpreted engine. Default: "cyclic".
+    seed: of the tasklet order, which is the same on every DPU and in every launch. Default: 0.
     threads: host threads that run DPUs, None for one per CPU; the interpreted engine uses one. Default: None.
     timing: how instructions are counted; results do not depend on it. "off" counts nothing, and launches take no
         simulated time. Otherwise every DPU counts what it runs, and what depends on the data (the slots of 16- and
@@ -45,7 +47,7 @@ class EngineOptions:
     """
 
     engine: Literal["compiled", "interpreted"] = "compiled"
-    tasklet_order: Literal["cyclic", "random"] = "cyclic"
+    tasklet_order: TaskletOrder = "cyclic"
     seed: int = 0
     threads: int | None = None
     timing: str = "sample:8"
@@ -56,10 +58,12 @@ class EngineOptions:
     def __post_init__(self) -> None:
         if self.engine not in ("compiled", "interpreted"):
             raise ValueError(f"engine {self.engine!r}: choose 'compiled' or 'interpreted'")
-        if self.tasklet_order not in ("cyclic", "random"):
-            raise ValueError(f"tasklet_order {self.tasklet_order!r}: choose 'cyclic' or 'random'")
-        if self.tasklet_order == "random" and self.engine == "compiled":
-            raise ValueError("tasklet_order 'random' needs engine='interpreted': compiled tasklets run in turn")
+        if self.tasklet_order not in get_args(TaskletOrder):
+            raise ValueError(f"tasklet_order {self.tasklet_order!r}: choose 'cyclic', 'random' or 'priority'")
+        if self.tasklet_order != "cyclic" and self.engine == "compiled":
+            raise ValueError(
+                f"tasklet_order {self.tasklet_order!r} needs engine='interpreted': compiled tasklets run in turn"
+            )
         if not isinstance(self.breakpoints, tuple) or not all(isinstance(one, Breakpoint) for one in self.breakpoints):
             raise ValueError(f"breakpoints is {self.breakpoints!r}: give a tuple of Breakpoint(line=...)")
         if self.breakpoints and self.engine == "compiled":

@@ -81,7 +81,10 @@ def test_results_log_and_simulated_time_stay_what_they_are(hardware, order):
         assert repr(found[2]) == repr(expected[2])
         assert list(plain.findings) == []
         assert plain.stacks == ()
-        assert {(finding.kind, finding.symbol) for finding in checked.findings} == {("race", "total")}
+        assert {(finding.kind, finding.symbol) for finding in checked.findings} == {
+            ("race", "total"),
+            ("order", "total"),
+        }
 
 
 def test_the_kernel_prints_once(hardware, capsys):

@@ -150,7 +150,7 @@ def test_load_resets_wram_and_initialised_mram_only(four, programs):
     ("options", "says"),
     [
         ({"engine": "hardware"}, "engine 'hardware': choose 'compiled' or 'interpreted'"),
-        ({"tasklet_order": "backwards"}, "tasklet_order 'backwards': choose 'cyclic' or 'random'"),
+        ({"tasklet_order": "backwards"}, "tasklet_order 'backwards': choose 'cyclic', 'random' or 'priority'"),
         ({"tasklet_order": "random"}, "tasklet_order 'random' needs engine='interpreted'"),
         ({"threads": 0}, "threads is 0: at least 1"),
     ],
