@@ -141,6 +141,15 @@ def test_keeps(check):
     assert (code, checks_of(report)["--keeps names variables"]) == (1, False)
 
 
+def test_unordered(check):
+    hurrying = RACING.replace("total.store(t, total.load(t) + 1)", "total.store(t, total.load(t) * 2 + me(t))")
+    _, report, _, _ = check(hurrying, options=["--unordered", "total"])
+    assert checks_of(report)["order"]
+    assert checks_of(report)["--unordered names variables"]
+    assert not checks_of(check(hurrying)[1])["order"]
+    assert not checks_of(check(hurrying, options=["--unordered", "ttl"])[1])["--unordered names variables"]
+
+
 def test_mistakes_of_the_user(capsys, tmp_path):
     assert main(["check", str(tmp_path / "none.py")]) == 2
     assert "none.py: no such file. Name a Python host program" in capsys.readouterr().err
