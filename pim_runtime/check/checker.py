@@ -117,6 +117,8 @@ class Checker:
         for dpu in self._watched_of(dpus):
             fault = self._faults[dpu]
             checked = fault is None or dpu in faulty
+            if not checked:
+                self._watched[dpu].lose_track()
             self.nr_checked += checked
             self.nr_too_long += not checked and fault is not None and fault.code is FaultCode.RUNAWAY
 

@@ -64,6 +64,14 @@ class WatchedDpu:
         self.shadow.wram.begin_launch()
         self.shadow.mram.begin_launch()
 
+    def lose_track(self) -> None:
+        """A launch went on where the run on the side did not: it may have written anything anywhere."""
+        for memory, nr_bytes in _sizes(self._hardware):
+            shadow = Shadow()
+            shadow.fill(0, nr_bytes, HOST)
+            self.shadow.replace(memory, shadow)
+        self.alternatives.clear()
+
     def written(self, command: Write, place: SourcePlace) -> None:
         """The host has written."""
         written = range(command.address, command.address + command.nbytes)
@@ -110,3 +118,8 @@ class WatchedDpu:
         """Bytes of MRAM are what they are in any conditions."""
         for alternative in self.alternatives.values():
             alternative.forget(address, nr_bytes)
+
+
+def _sizes(hardware: Hardware) -> tuple[tuple[Memory, int], ...]:
+    """The memories of a DPU, bytes each."""
+    return ("wram", hardware.dpu.wram_bytes), ("mram", hardware.dpu.mram_bytes)

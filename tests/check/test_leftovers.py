@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from pim_runtime import Check, DpuProgram
+from pim_runtime import Check, DpuProgram, DpuSet, EngineOptions, Machine
 from pim_runtime.device import barrier_wait, int64, me, mem_alloc, mem_reset, mram_read, mram_write
 from pim_runtime.symbols import HEAP_NAME
 
@@ -95,3 +96,34 @@ def test_a_heap_that_grows_from_launch_to_launch(checked):
     assert (finding.kind, finding.symbol) == ("leftover", "WRAM heap")
     assert "goes on behind the 40 bytes that an earlier launch allocated" in finding.text
     assert "Call mem_reset()" in finding.text
+
+
+long = DpuProgram("long")
+rounds = long.host("rounds", int64)
+written_last = long.mram_noinit("written_last", int64, 2)
+
+
+@long.kernel
+def write_last(t):
+    """Count for `rounds` rounds, then write MRAM, or copy what is there to the next word."""
+    block, count = mem_alloc(t, int64, 1), 0
+    while count < rounds.load(t):
+        count += 1
+    block[0] = count
+    if count < 10:
+        mram_read(t, written_last.address, block, 8)
+    mram_write(t, block, written_last.address + 8 * (count < 10), 8)
+    mem_reset(t)
+
+
+def test_after_a_launch_that_was_too_long_nothing_is_taken_to_be_undefined(hardware):
+    machine = Machine(hardware.with_values({"dpu.mram_bytes": 1 << 16}))
+    options = EngineOptions(engine="interpreted", timing="off")
+    with DpuSet(1, binary=long, machine=machine, options=options, check=Check(dpus=1, max_iterations=500)) as dpus:
+        copied = np.zeros((1, 2), np.int64)
+        for number in (1000, 5):
+            dpus.copy("rounds", np.array([[number]]))
+            dpus.exec()
+        dpus.copy(copied, "written_last")
+        assert copied.tolist() == [[1000, 1000]]
+        assert list(dpus.findings) == []
