@@ -171,3 +171,22 @@ def test_an_alternative_is_put_where_it_differs_and_not_forgotten(words, forgott
     alternative.apply(memory, shadow)
     np.testing.assert_array_equal(memory, expected)
     assert shadow.mram.states(0, len(memory)) == bytes(states)
+
+
+deciding = DpuProgram("deciding")
+verdict = deciding.mram_noinit("verdict", int64, 1)
+
+
+@deciding.kernel
+def decide(t):
+    """Write one thing or another to MRAM, depending on a word that nobody wrote."""
+    block = mem_alloc(t, int64, 1)
+    block[0] = 1 if block[0] > 0 else 2  # decides
+    mram_write(t, block, verdict.address, 8)
+    mem_reset(t)
+
+
+def test_what_depends_on_undefined_memory_is_told_when_the_host_reads_it(kinds):
+    used = ("uninitialised", "WRAM heap")
+    assert kinds(deciding) == [used]
+    assert kinds(deciding, reads=("verdict",)) == [used, ("uninitialised", "verdict")]
