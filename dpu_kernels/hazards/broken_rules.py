@@ -28,7 +28,7 @@ from pim_runtime.device import (
 )
 from pim_runtime.program import DpuProgram
 
-__all__ = ["Rule", "breaking_rules", "countdown", "misbehave", "ratio", "table"]
+__all__ = ["Rule", "breaking_rules", "countdown", "misbehave", "ratio", "remainder", "table"]
 
 
 class Rule(enum.IntEnum):
@@ -57,6 +57,7 @@ class Rule(enum.IntEnum):
     LONG_LOOP = 20
     SPIN = 21
     HELPER_LOOPS = 22
+    BARE_HELPER = 23
 
 
 breaking_rules = DpuProgram("breaking_rules", nr_tasklets=4)
@@ -74,6 +75,12 @@ gate = breaking_rules.mutex("gate")
 def ratio(t: Tasklet, a: int, b: int) -> int:
     """A helper that divides."""
     return a // b
+
+
+@dpu_function
+def remainder(a: int, b: int) -> int:
+    """A helper without a tasklet, which divides."""
+    return a % b
 
 
 @dpu_function
@@ -151,4 +158,6 @@ def misbehave(t: Tasklet) -> Iterator[int]:
         mutex_unlock(t, gate)
     elif what == Rule.HELPER_LOOPS:
         result = countdown(a, b)
+    elif what == Rule.BARE_HELPER:
+        result = remainder(a, b)
     answer.store(t, result)

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from dpu_kernels.hazards.broken_rules import Rule, breaking_rules, countdown, misbehave, ratio
+from dpu_kernels.hazards.broken_rules import Rule, breaking_rules, countdown, misbehave, ratio, remainder
 from pim_runtime.device.faults import FaultCode
 
 from .hazard import Group, Hazard, Variant
@@ -52,7 +52,7 @@ def _rule(
         run=partial(_ask, rule=rule, planted=planted, mended=mended),
         reported_as=code.name,
         says=says,
-        at=line_with(at, misbehave, ratio, countdown),
+        at=line_with(at, misbehave, ratio, remainder, countdown),
     )
 
 
@@ -102,6 +102,8 @@ STOPS = (
     _rule("div by 0", Rule.DIV, ZERO, "div(int32, a, b)", "by zero", planted=(7, 0), mended=(7, 2)),
     _rule("rem by 0", Rule.REM, ZERO, "rem(int32, a, b)", "by zero", planted=(7, 0), mended=(7, 2)),
     _rule("a // 0 in a helper", Rule.HELPER_DIVIDES, ZERO, "return a // b", "by zero", planted=(7, 0), mended=(7, 2)),
+    _rule("a % 0 in a helper without a tasklet", Rule.BARE_HELPER, ZERO, "return a % b", "by zero",
+          planted=(7, 0), mended=(7, 2)),
     _rule("helper() // 0", Rule.AFTER_HELPER, ZERO, "ratio(t, a, 1) // b", "by zero", planted=(7, 0), mended=(7, 2)),
     _rule("range with a step of 0", Rule.STEP, FaultCode.INTERNAL, "for i in range(0, a, b):", "must not be zero",
           planted=(7, 0), mended=(7, 2)),

@@ -6,7 +6,10 @@ that of the caller, and it takes no lock of theirs: it reads two numbers, and sl
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +19,8 @@ from ..forks import renew_after_fork
 
 __all__ = ["Workers"]
 
+LOG = logging.getLogger(__name__)
+PATIENCE_S = 1.0  # of users who have pressed Ctrl-C
 LOOK_AGAIN_S = 0.1  # in case that a wake-up call was lost to an interrupt
 
 Outcome = TypeVar("Outcome")
@@ -98,9 +103,10 @@ class _Job(Generic[Outcome]):
             if self._is_done() and self._asleep.locked():
                 self._asleep.release()
 
-    def wait(self) -> None:
-        """Sleep until all parts are done, or a part has failed and no worker is busy."""
-        while not self._is_done():
+    def wait(self, longest_s: float = math.inf) -> None:
+        """Sleep until all parts are done, or a part has failed and no worker is busy; not much longer than told."""
+        last = time.monotonic() + longest_s
+        while not self._is_done() and time.monotonic() < last:
             self._asleep.acquire(timeout=LOOK_AGAIN_S)
 
     def settle(self) -> None:
@@ -108,7 +114,10 @@ class _Job(Generic[Outcome]):
         while not self._is_done():
             try:
                 self._stop()
-                self.wait()
+                self.wait(PATIENCE_S)
+                if not self._is_done():
+                    LOG.warning("interrupted: waiting for what cannot be broken off, such as a compilation")
+                    self.wait()
             except KeyboardInterrupt:
                 continue
 

@@ -14,6 +14,7 @@ from numba.core import ir, types
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.errors import NumbaValueError
 
+from ..counting.names import METERS
 from ..device import arith, guards, meters
 from ..device.tasklet import Tasklet, charge, me, note_site, nr_tasklets, stated
 from ..language.closure import file_key
@@ -25,7 +26,11 @@ __all__ = ["GivePlaces"]
 DIVISIONS = (operator.floordiv, operator.mod, operator.ifloordiv, operator.imod)
 POWERS = (operator.pow, operator.ipow)  # zero to a negative power divides
 CANNOT_FAULT = (arith.add, arith.sub, arith.mul, arith.neg, arith.less, arith.shl, arith.shr, arith.clz, arith.popcount)
-METERING = (guards.spend, *(getattr(meters, name) for name in meters.__all__ if callable(getattr(meters, name))))
+METERING = (
+    guards.spend,
+    guards.note_site_by_meters,
+    *(getattr(meters, name) for name in meters.__all__ if callable(getattr(meters, name))),
+)
 HARMLESS = (me, nr_tasklets, charge, stated, range, len, min, max, abs, bool, int, *CANNOT_FAULT, *METERING)
 
 
@@ -40,21 +45,29 @@ class GivePlaces(FunctionPass):
 
     def run_pass(self, state: Any) -> bool:
         self.state, self.typemap, self.calltypes = state, state.typemap, state.calltypes
-        arguments = zip(state.func_ir.arg_names, state.args, strict=True)
-        self.tasklet = next((name for name, ty in arguments if _is_checked_tasklet(ty)), None)
+        self.noting = self.how_to_note(dict(zip(state.func_ir.arg_names, state.args, strict=True)))
         for block in state.func_ir.blocks.values():
             self.block, self.out = block, []
             noted = None
             for statement in block.body:
                 site = self.site(statement.loc)
-                if self.can_fault(statement) and noted != site and self.tasklet is not None:
-                    self.call(note_site, self.block.scope.get(self.tasklet), self.constant(site, statement.loc))
+                if self.can_fault(statement) and noted != site and self.noting is not None:
+                    note, by = self.noting
+                    self.call(note, self.block.scope.get(by), self.constant(site, statement.loc))
                     noted = site
                 if self.calls_helper(statement):
                     noted = None  # the helper has noted places of its own
                 self.out.append(self.with_place(statement))
             block.body = self.out
         return True
+
+    def how_to_note(self, arguments: dict[str, types.Type]) -> tuple[Any, str] | None:
+        """The function that notes places, and the argument to call it with; None without the rules of the machine."""
+        tasklets = {name: ty for name, ty in arguments.items() if _is_tasklet(ty)}
+        if tasklets:
+            checked = [name for name, ty in tasklets.items() if ty.instance_class is Tasklet]
+            return (note_site, checked[0]) if checked else None
+        return (guards.note_site_by_meters, METERS) if METERS in arguments else None
 
     def site(self, loc: Any) -> int:
         return file_key(self.state.func_id.filename) << 32 | loc.line
@@ -134,5 +147,5 @@ class GivePlaces(FunctionPass):
         self.assign(self.call_expression(function, *args), types.none, args[-1].loc)
 
 
-def _is_checked_tasklet(ty: types.Type) -> bool:
-    return isinstance(ty, types.BaseNamedTuple) and ty.instance_class is Tasklet
+def _is_tasklet(ty: types.Type) -> bool:
+    return isinstance(ty, types.BaseNamedTuple) and issubclass(ty.instance_class, Tasklet)

@@ -87,9 +87,9 @@ _SENTENCES = {
     " integer arithmetic (// or a shift)",
     FaultCode.DEADLOCK: "deadlock: no tasklet can run, and on hardware the DPU would never stop",
     FaultCode.INTERNAL: "the kernel raised an exception of its own",
-    FaultCode.RUNAWAY: "endless loop? The tasklet has begun {0} loop iterations in this launch, at most {1} are"
-    " allowed. Between two yields a tasklet runs alone, so a loop never sees what it waits for another tasklet to"
-    " change: yield mutex_lock, barrier_wait or handshake_wait_for instead. For more work, raise"
+    FaultCode.RUNAWAY: "endless loop? The tasklet has begun {0} loop iterations in this launch (a wait counts as 64),"
+    " at most {1} are allowed. Between two yields a tasklet runs alone, so a loop never sees what it waits for another"
+    " tasklet to change: yield mutex_lock, barrier_wait or handshake_wait_for instead. For more work, raise"
     " EngineOptions(max_iterations=...)",
     FaultCode.INTERRUPTED: "the host interrupted the launch",
     FaultCode.BARRIER_OPENS_EARLY: "a barrier for {1} tasklets opens with {0}: the others came in an earlier launch,"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..counters import NR_COUNTERS, Counter
 from .faults import FaultCode, raise_fault
+from .guards import spend
 from .library import library
 from .meters import FIRST_METER, ITERATIONS_IN_RESERVE, MEASURES, RUN
 from .perfcounter import COUNT_NOTHING
@@ -45,6 +46,7 @@ RUNNABLE = 0
 FINISHED = -1
 MAX_PHASES = 1024  # phases whose counters are kept apart; later ones are added to the last
 OPERAND = (1 << 32) - 1
+WAIT_ITERATIONS = 64  # of a tasklet's budget of loop iterations: to wait takes about as long
 
 
 @library
@@ -127,6 +129,7 @@ def may_run(run: int, wram: int, tasklet: int, nr_tasklets: int) -> bool:
 @library
 def block(run: int, wram: int, tasklet: int, nr_tasklets: int, code: int, counters: int) -> None:
     """Act on what a tasklet yielded: it waits, or it completes a barrier or a handshake."""
+    spend(meters_of(run, tasklet), WAIT_ITERATIONS, peek(run + 8 * (SITES + tasklet)))
     set_state(run, tasklet, code)
     ticket = peek(run + 8 * NEXT_TICKET)
     poke(run + 8 * (TICKETS + tasklet), ticket)
@@ -185,10 +188,16 @@ def row_of(run: int, tasklet: int, counters: int) -> int:
 
 
 @library
+def meters_of(run: int, tasklet: int) -> int:
+    """Address of a tasklet's meters."""
+    return peek(run + 8 * METERS) + 8 * peek(run + 8 * NR_METERS) * tasklet
+
+
+@library
 def flush_counters(run: int, tasklet: int, counters: int) -> None:
     """Add what the tasklet's meters stand for to its row of the current phase and to the DPU's totals."""
     row, nr_meters, prices = row_of(run, tasklet, counters), peek(run + 8 * NR_METERS), peek(run + 8 * METER_PRICES)
-    meters = peek(run + 8 * METERS) + 8 * nr_meters * tasklet
+    meters = meters_of(run, tasklet)
     totals = peek(run + 8 * METER_TOTALS) + 8 * nr_meters * peek(meters + 8 * MEASURES)
     for meter in range(FIRST_METER, nr_meters):
         amount = peek(meters + 8 * meter)

@@ -11,14 +11,14 @@ import contextlib
 import ctypes
 import inspect
 from collections.abc import Callable, Iterator
-from types import FrameType, FunctionType
+from types import FunctionType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..device.faults import FaultCode, raise_fault
 from ..device.raw import peek
-from ..device.run_record import DPU, FAULT_CODE, FAULT_SITE, METERS, NR_METERS, PHASE, SITES, TASKLET
+from ..device.run_record import DPU, FAULT_SITE, METERS, NR_METERS, PHASE, SITES, TASKLET
 from ..device.scheduler import FINISHED, block, boot, flush_counters, may_run, set_state
 from ..device.tasklet import Tasklet
 from ..errors import DebuggerQuitError
@@ -73,7 +73,7 @@ class InterpretedEngine:
                     ) from None
                 except Exception as error:  # a fault, or what the kernel raised
                     if not record[FAULT_SITE]:
-                        record[FAULT_SITE] = _site(error, int(record[FAULT_CODE]), closure.functions)
+                        record[FAULT_SITE] = _site(error, closure.functions)
                     faults.append(read_fault(record, dpu, nr_tasklets, error, closure, addresses.wram_of(dpu)))
         return faults
 
@@ -143,24 +143,16 @@ def _steps(kernel: FunctionType, t: Tasklet) -> Iterator[int]:
         kernel(t)
 
 
-def _site(error: Exception, code: int, functions: tuple[FunctionType, ...]) -> int:
-    """The innermost place inside the kernel or its helpers, as compiled code reports it.
-
-    An element access knows its place; everything else is placed in the innermost function that has a tasklet.
-    """
+def _site(error: Exception, functions: tuple[FunctionType, ...]) -> int:
+    """The innermost place inside the kernel or its helpers, as compiled code reports it."""
     codes = {function.__code__ for function in functions}
     site, trace = 0, error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
-        if frame.f_code in codes and (code == FaultCode.WRAM_INDEX or _has_tasklet(frame)):
+        if frame.f_code in codes:
             site = file_key(frame.f_code.co_filename) << 32 | trace.tb_lineno
         trace = trace.tb_next
     return site
-
-
-def _has_tasklet(frame: FrameType) -> bool:
-    arguments = frame.f_code.co_varnames[: frame.f_code.co_argcount]
-    return any(isinstance(frame.f_locals.get(name), Tasklet) for name in arguments)
 
 
 def _site_of_generator(steps: Iterator[int]) -> int:

@@ -38,8 +38,9 @@ class EngineOptions:
         ("sample:N"; the others are taken to need as much per operation), or taken from the profile ("static").
         Default: "sample:8".
     max_iterations: loop iterations that one tasklet may run in a launch, None for any number; one that runs more is
-        stopped in fault. Short loops over a fixed range do not count. Ctrl-C stops a launch in any case, though in the
-        compiled engine not before the end of an innermost loop over a range that only computes. Default: 2**30.
+        stopped in fault. A wait counts as 64 of them, a short loop over a fixed range does not count. Ctrl-C stops a
+        launch in any case, though in the compiled engine not before the end of an innermost loop over a range that only
+        computes. Default: 2**30.
     breakpoints: where kernels stop in the debugger; needs the interpreted engine. Default: nowhere.
     checks: "off" compiles kernels without the rules of the machine and without max_iterations, to measure what they
         cost. Dangerous: a kernel that breaks a rule may crash this process, or change any of its memory, and an endless

@@ -28,7 +28,7 @@ def test_interpreted_kernels_do_what_c_does(laboratory, random, faults, seed):
 
 
 # Always the same kernels: they are compiled once. A failure names its kernel; to make it smaller would take minutes.
-@settings(max_examples=4, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=3, derandomize=True, phases=[Phase.generate])
 @given(number=st.integers(0, 1 << 30), faults=st.booleans())
 def test_compiled_kernels_do_what_c_does(laboratory, number, faults):
     laboratory.check(random_kernel(Random(number), faults=faults), number)

@@ -98,3 +98,18 @@ def test_brief_loops_over_fixed_ranges_are_free(dpus):
 def test_a_budget_is_positive(limit):
     with pytest.raises(ValueError, match=f"max_iterations is {limit}.*None for any number"):
         EngineOptions(max_iterations=limit)
+
+
+def test_a_tasklet_that_waits_for_ever_in_turns_with_others_is_stopped(dpus, options):
+    """Nobody is stuck, so it is no deadlock: 64 iterations for a wait and one for the loop around it."""
+    dpu_set = dpus(1, options)
+    dpu_set.load(loops.turns)
+    nr_turns = LIMIT // 65
+    dpu_set.turns_left = np.array([[nr_turns]])
+    dpu_set.exec()
+    dpu_set.turns_left = np.array([[-1]])
+    with pytest.raises(DpuFaultError) as raised:
+        dpu_set.exec()
+    (fault,) = raised.value.faults
+    assert (fault.code, fault.tasklet, fault.phase) == (FaultCode.RUNAWAY, 0, nr_turns)
+    assert LIMIT < fault.values[0] <= LIMIT + 64

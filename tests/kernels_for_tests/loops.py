@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pim_runtime import DpuProgram
-from pim_runtime.device import dpu_function, int32, int64, me, mutex_trylock, mutex_unlock
+from pim_runtime.device import barrier_wait, dpu_function, int32, int64, me, mutex_trylock, mutex_unlock
 
 __all__ = [
     "BRIEF",
@@ -17,6 +17,7 @@ __all__ = [
     "line_of",
     "loops",
     "sums",
+    "turns",
     "which",
 ]
 
@@ -74,6 +75,20 @@ def run_loops(t):
         for i in range(4096):
             total += i
     sums.array(t)[me(t)] = total
+
+
+turns = DpuProgram("turns", nr_tasklets=2)
+turns_left = turns.host("turns_left", int64)
+everyone = turns.barrier("everyone")
+
+
+@turns.kernel
+def take_turns(t):
+    """Both tasklets meet again and again, for ever if `turns_left` is negative."""
+    left = turns_left.load(t)
+    while left != 0:
+        left -= 1
+        yield barrier_wait(t, everyone)
 
 
 def line_of(kind_name):
