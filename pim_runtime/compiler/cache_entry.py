@@ -12,6 +12,7 @@ import hashlib
 import pickle
 import platform
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,19 @@ def code_generator() -> str:
     return f"{numba.__version__} {llvmlite.__version__} {platform.python_version()} {cpu}"
 
 
-def compile_cached(dispatcher: Any, signature: Any, name: str) -> None:
+def compile_cached(
+    dispatcher: Any, signature: Any, name: str, compiling: AbstractContextManager[None] | None = None
+) -> None:
     """Give a numba dispatcher the machine code for one signature: from cache entry `name`, or compiled now and kept.
 
-    `name` is a hash of everything that decides the machine code. Warns with CacheWarning when it cannot be kept.
+    `name` is a hash of everything that decides the machine code; `compiling` is entered to compile. Warns with
+    CacheWarning when the code cannot be kept.
     """
     path = cache_folder() / f"{name}.code"
     with exclusive(path):
         dispatcher._cache = CacheEntry(path)
-        dispatcher.compile(signature)
+        with compiling or contextlib.nullcontext():
+            dispatcher.compile(signature)
     dispatcher.disable_compile()  # arguments of other types are converted; the entry holds this signature only
 
 

@@ -25,6 +25,7 @@ from . import library, raw, views  # noqa: F401 - their import makes the device 
 from .cache_entry import code_generator, compile_cached
 from .diagnostics import kernel_errors
 from .pipeline import kernel_jit
+from .wrapping import wrapping_integers
 
 __all__ = ["Driver", "driver_text", "load_driver"]
 
@@ -125,7 +126,7 @@ def load_driver(closure: Closure, checks: Checks = "on") -> Driver:
     name = f"pim_driver_{closure.kernel.__name__}_{key}"
     with kernel_errors(closure):
         drive = _module(name, text, kernel_jit(closure.kernel)).drive
-        compile_cached(drive, SIGNATURE, name)
+        compile_cached(drive, SIGNATURE, name, wrapping_integers())
     return drive
 
 

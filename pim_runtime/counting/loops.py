@@ -14,6 +14,7 @@ from .guarding import Payment, paid
 from .leaving import may_leave_loop
 from .measuring import both_ways
 from .meters import Block
+from .names import has_effects
 from .statements import SimpleStatements
 from .types import assigned_names
 from .values import RangeOf, ViewOf
@@ -70,8 +71,9 @@ class Statements(SimpleStatements):
     def _for_statement(self, node: ast.For) -> list[ast.stmt]:
         assert isinstance(node.target, ast.Name)
         iterations = self.types.of(node.iter)
-        if isinstance(iterations, RangeOf) and iterations.count == 0:
-            return [node]  # dead code
+        if isinstance(iterations, RangeOf) and iterations.count == 0:  # dead code, but for what its bounds do
+            iterable = self.value(node.iter) if has_effects(node.iter, self.types) else node.iter
+            return [tree.replaced(node, iter=iterable, orelse=self.otherwise(node))]
         iterable = self.value(node.iter)
         loop = self.loop(node.target.id, node)
         self.forget(node)
