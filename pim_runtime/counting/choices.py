@@ -11,6 +11,7 @@ from ..counters import Counter
 from . import tree
 from .arithmetic import Arithmetic
 from .meters import Block
+from .names import has_effects
 from .operations import plain
 
 __all__ = ["Choices"]
@@ -62,6 +63,8 @@ class Choices(Arithmetic):
         """A choice of which a branch costs something becomes a statement, whose branches count."""
         known = self.types.truth(node.test)
         if known is not None:
+            if has_effects(node.test, self.types):
+                self.keep(self.value(node.test))
             return self.value(node.body if known else node.orelse, width)
         test = self.condition(node.test)
         self.slots(node, 1)  # the move of one of them
@@ -81,7 +84,7 @@ class Choices(Arithmetic):
     def condition(self, node: ast.expr) -> ast.expr:
         """What a branch tests: an operation fuses with its branch, everything else is compared with zero."""
         if self.types.truth(node) is not None:
-            return node
+            return self.value(node) if has_effects(node, self.types) else node
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return tree.replaced(node, operand=self.condition(node.operand))
         if isinstance(node, ast.Compare):

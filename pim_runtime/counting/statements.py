@@ -147,13 +147,17 @@ class SimpleStatements(Expressions):
     def _augassign_statement(self, node: ast.AugAssign) -> list[ast.stmt]:
         """x += y, as x = x + y; an index that must be evaluated once, or before y, is."""
         target = node.target
-        moves = isinstance(target, ast.Subscript) and self.types.integer(target.slice).constant is None
-        if isinstance(target, ast.Subscript) and moves and (self.in_order or has_effects(target.slice, self.types)):
+        if isinstance(target, ast.Subscript) and self.is_evaluated_once(target.slice):
             index = self.keep(self.value(target.slice))
             target = tree.replaced(target, slice=tree.name(index, node))
         operation = ast.BinOp(tree.replaced(target, ctx=ast.Load()), node.op, node.value)
         assignment = ast.Assign([target], ast.copy_location(operation, node))
         return self._assign_statement(ast.copy_location(assignment, node))
+
+    def is_evaluated_once(self, index: ast.expr) -> bool:
+        """Whether an index that is read and written at must be kept, though its value may be known."""
+        moves = self.types.integer(index).constant is None
+        return has_effects(index, self.types) or (moves and self.in_order)
 
     def _return_statement(self, node: ast.Return) -> list[ast.stmt]:
         if node.value is None:
@@ -168,6 +172,8 @@ class SimpleStatements(Expressions):
     def _if_statement(self, node: ast.If) -> list[ast.stmt]:
         known = self.types.truth(node.test)
         if known is not None:
+            if has_effects(node.test, self.types):
+                self.keep(self.value(node.test))
             return self.body(node.body if known else node.orelse) or [ast.copy_location(ast.Pass(), node)]
         test = self.condition(node.test)
         branches = []

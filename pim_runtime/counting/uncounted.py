@@ -14,7 +14,7 @@ from ..device.tasklet import Checks, Tasklet
 from . import tree
 from .functions import KnownFunctions, of_kernel, told_apart
 from .guarding import Payment, paid
-from .names import METERS, PREFIX
+from .names import METERS, PREFIX, has_effects
 from .types import Types
 from .values import Known, Value
 
@@ -68,12 +68,15 @@ class _Rewriting(ast.NodeTransformer):
         known = self._types.truth(node.test)
         if known is None:
             return self.generic_visit(node)
-        taken = self._visited(node.body if known else node.orelse)
-        return taken or ast.copy_location(ast.Pass(), node)
+        effects = has_effects(node.test, self._types)
+        tested = [ast.copy_location(ast.Expr(self.visit(node.test)), node)] if effects else []
+        return [*tested, *self._visited(node.body if known else node.orelse)] or ast.copy_location(ast.Pass(), node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         known = self._types.truth(node.test)
-        return self.generic_visit(node) if known is None else self.visit(node.body if known else node.orelse)
+        if known is None or has_effects(node.test, self._types):
+            return self.generic_visit(node)
+        return self.visit(node.body if known else node.orelse)
 
     def visit_While(self, node: ast.While) -> ast.AST:
         guard = self._paid(node, "each iteration")

@@ -4,9 +4,9 @@ A value inside a kernel is a signed 64-bit integer, in both engines. A cast `int
 load from a view extends, a store truncates, as in C. The bit pattern of a `uint64` is carried as a signed number: use
 `device.arith` where its order, quotient or right shift matters.
 
-A sum, difference or product that does not fit 64 bits is right modulo 2**64 once it is cast or stored; compared, divided
-or shifted before that, the engines may differ, since only compiled code has wrapped it. As in C, a shift by a negative
-number or by more than 63 is undefined. `device.arith` defines all of them.
+A sum, difference or product that does not fit 64 bits is right modulo 2**64 once it is cast or stored. Compared,
+divided or shifted before that, the engines may differ, since only compiled code has wrapped it. As in C, a shift by a
+negative number or by more than 63 is undefined. `device.arith` defines all of them.
 """
 
 from __future__ import annotations
