@@ -28,6 +28,13 @@ def step(t, v):
     return v[7]
 
 
+@dpu_function
+def five(t, v):
+    """The same, but what it gives is known beforehand."""
+    step(t, v)
+    return 5
+
+
 def program_of(statement):
     """A kernel of one statement on v, int32 [LENGTH], and n = 3."""
     filename = f"<statement {next(NUMBERS)}>"
@@ -35,7 +42,12 @@ def program_of(statement):
     linecache.cache[filename] = len(source), None, source.splitlines(keepends=True), filename
     program = DpuProgram("statement")
     names = {name: getattr(device, name) for name in device.__all__}
-    names |= {"step": step, "numbers": program.host("numbers", int32, LENGTH), "number": program.host("number", int32)}
+    names |= {
+        "step": step,
+        "five": five,
+        "numbers": program.host("numbers", int32, LENGTH),
+        "number": program.host("number", int32),
+    }
     exec(compile(source, filename, "exec"), names)
     program.kernel(names["kernel"])
     return program
@@ -49,7 +61,11 @@ def of_python(statement):
         v[7] += 1
         return v[7]
 
-    exec(statement, {"v": v, "n": 3, "t": None, "step": plain_step, "charge": lambda t, n: None, "int32": int})
+    def plain_five(t, v):
+        return plain_step(t, v) * 0 + 5
+
+    names = {"v": v, "n": 3, "t": None, "step": plain_step, "five": plain_five}
+    exec(statement, names | {"charge": lambda t, n: None, "int32": int})
     return v, v[7]
 
 
@@ -73,6 +89,13 @@ def of_python(statement):
         "v[0] = int32(step(t, v)) + v[step(t, v)]",
         "v[v[7]] += step(t, v)",
         "v[step(t, v) & 3] += step(t, v) & 3",
+        "v[five(t, v)] += 1",
+        "v[five(t, v) & 3] -= v[7]",
+        "v[0] = 3 if five(t, v) else 4",
+        "v[0] = 1 if five(t, v) < five(t, v) else v[7]",
+        "v[0] = not five(t, v)",
+        "v[0] = five(t, v) * 0 + v[7]",
+        "v[0] = (five(t, v) and v[7]) or five(t, v)",
     ],
 )
 def test_effects_happen_once_and_in_order(statement):
@@ -90,6 +113,11 @@ def test_effects_happen_once_and_in_order(statement):
         "while step(t, v) < 5 and n > 0:\n        v[1] += 1",
         "while not step(t, v) > 3:\n        v[1] += v[7]",
         "for i in range(step(t, v) + 1):\n        v[i] += step(t, v)",
+        "if five(t, v) == 5:\n        v[1] = v[7]",
+        "if five(t, v) == 4:\n        v[1] = 1\n    else:\n        v[2] = v[7]",
+        "while five(t, v) < 5:\n        v[1] += 1",
+        "for i in range(five(t, v) - 5):\n        v[1] += 1",
+        "for i in range(five(t, v)):\n        v[1] += v[7]",
         "if step(t, v) > 1 or step(t, v) > 1:\n        v[2] = step(t, v)",
         "if v[7] == 0 and step(t, v) == 2:\n        v[2] = 1\n    elif step(t, v) == 2:\n        v[3] = 1",
     ],
