@@ -15,7 +15,7 @@ test: $(INSTALLED)
 	$(VENV)/bin/pytest -n auto --maxprocesses 8 --dist loadfile
 
 quick: $(INSTALLED)
-	$(VENV)/bin/pytest -m quick
+	$(VENV)/bin/pytest -m quick -n auto --maxprocesses 8 --dist loadfile
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -16,7 +16,7 @@ from pim_runtime.check import CheckSession
 from pim_runtime.device import int16, uint16, uint32, uint64
 from pim_runtime.symbols import HEAP_NAME
 
-pytestmark = [pytest.mark.quick, pytest.mark.filterwarnings("ignore::pim_runtime.CheckWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::pim_runtime.CheckWarning")
 
 OPTIONS = EngineOptions(engine="interpreted", timing="off")
 NR_DPUS = 2

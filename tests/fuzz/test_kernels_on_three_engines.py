@@ -20,7 +20,6 @@ def laboratory(tmp_path_factory, hardware):
     return Laboratory(tmp_path_factory.mktemp("random_kernels"), hardware)
 
 
-@pytest.mark.quick
 @settings(max_examples=40)
 @given(random=st.randoms(use_true_random=False), faults=st.booleans(), seed=st.integers(0, 1 << 30))
 def test_interpreted_kernels_do_what_c_does(laboratory, random, faults, seed):

@@ -17,8 +17,6 @@ from host.attention.ranges import AccumulatorOverflow
 from host.attention.reference import attention_softmax, float_softmax
 from host.attention.softmax_plan import SoftmaxPlan, softmax_plan
 
-pytestmark = pytest.mark.quick
-
 VARIANTS = tuple(RELATIVE_ERROR)
 State = tuple[int, int, list[int], int]
 

@@ -349,7 +349,6 @@ def test_exact_answers_pass(workload, partition):
             assert 0 <= agreement.worst_share_of_bound <= 1
 
 
-@pytest.mark.quick
 def test_every_wrong_element_is_found(workload):
     outcome, found = answered(workload), 0
     for part in arrays(outcome.outputs):
@@ -448,7 +447,6 @@ def hostile(pattern, tokens, seed):
     return RealOperands(q=q, k=k, v=v)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("pattern", ["random", "equal", "one hot", "alternating", "outlier", "tiny", "zero values"])
 @given(data=st.data())
 @settings(max_examples=15)

@@ -58,7 +58,6 @@ def least(is_enough, most):
     return enough
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 @pytest.mark.parametrize(("queries", "dim", "nr_tasklets"), [(1, 7, 24), (3, 24, 5)])
 def test_the_plan_is_what_the_program_allocates(hardware, monkeypatch, variant, queries, dim, nr_tasklets):

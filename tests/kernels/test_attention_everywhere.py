@@ -64,7 +64,6 @@ def test_both_engines(hardware, variant, nr_tasklets):
     assert_counted_alike(compiled, interpreted)
 
 
-@pytest.mark.quick
 @every_variant
 @settings(max_examples=4)
 @given(seed=st.integers(0, 1 << 32), nr_tasklets=st.integers(2, 24), paging=st.sampled_from(["contiguous", "paged"]))
@@ -77,7 +76,6 @@ def test_any_order_of_tasklets(hardware, variant, seed, nr_tasklets, paging):
     assert_counted_alike(outcome, run(case, hardware, options=INTERPRETED, **how))
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("variant", [WIDE[1], ZSCORE[1], SOFTMAX[0], SOFTMAX[1], ONLINE[0]], ids=str)
 def test_a_constant_head_size_changes_neither_bits_nor_dmas(hardware, variant, monkeypatch):
     """Slots it does change: loops of constant length go by index, and multiplies by constants are shifts."""
