@@ -22,13 +22,16 @@ class SourceText(NamedTuple):
     first_line: int
 
     def parsed(self) -> ast.stmt:
-        """Its syntax tree, with the lines and columns of its file. Raises SyntaxError."""
+        """Its syntax tree, with the lines and columns of its file. Raises SyntaxError for what is not one function."""
         text = "".join(self.lines)
         indented = self.lines[0][:1].isspace()  # not dedented: the lines of a text may begin further left
-        (statement,) = ast.parse(f"if True:\n{text}" if indented else text).body
+        body = ast.parse(f"if True:\n{text}" if indented else text).body
         if indented:
-            assert isinstance(statement, ast.If)
-            statement = statement.body[0]
+            assert isinstance(body[0], ast.If)
+            body = body[0].body
+        if len(body) != 1:  # another text under the same file name, such as "<string>"
+            raise SyntaxError(f"{len(body)} statements instead of one function")
+        (statement,) = body
         ast.increment_lineno(statement, self.first_line - 1 - indented)
         return statement
 
@@ -39,7 +42,8 @@ def keep_source_text(function: Callable[..., Any]) -> None:
         lines, first_line = inspect.getsourcelines(function)
     except (OSError, TypeError, SyntaxError, IndexError):
         return
-    setattr(function, ATTRIBUTE, SourceText(tuple(lines), first_line))
+    if lines:
+        setattr(function, ATTRIBUTE, SourceText(tuple(lines), first_line))
 
 
 def source_text(function: Callable[..., Any]) -> SourceText | None:

@@ -5,6 +5,7 @@ Every case is a broken kernel and its corrected twin, which runs in the interpre
 
 from __future__ import annotations
 
+import linecache
 import math
 import sys
 from dataclasses import dataclass
@@ -625,7 +626,12 @@ def test_a_program_without_a_kernel(declared, hardware):
 
 
 @pytest.mark.quick
-def test_a_kernel_without_source(declared):
+@pytest.mark.parametrize(
+    "remembered", [[], ["a = 1\n"], ["a = 1; b = 2\n"], ["if a:\n"], ["def other(t):\n", "    pass\n"]]
+)
+def test_a_kernel_without_source(declared, monkeypatch, remembered):
+    """Python may remember another text under the name of a string."""
+    monkeypatch.setitem(linecache.cache, "<string>", (1, None, remembered, "<string>"))
     namespace = {}
     exec("def kernel(t):\n    pass\n", namespace)
     with pytest.raises(KernelError, match="the source of kernel cannot be read; put the kernel in a file"):
