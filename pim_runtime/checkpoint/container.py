@@ -12,6 +12,8 @@ import io
 import json
 import re
 import struct
+import tokenize
+import warnings
 import zipfile
 from collections.abc import Iterable
 from typing import IO, Any, cast
@@ -40,7 +42,7 @@ Member = tuple[str, "bytes | NDArray[np.generic]"]
 
 MALFORMED = (
     zipfile.BadZipFile, ValueError, KeyError, IndexError, TypeError, EOFError, RuntimeError, OverflowError,
-    NotImplementedError, SyntaxError, struct.error,
+    NotImplementedError, SyntaxError, struct.error, tokenize.TokenError, UserWarning,
 )  # fmt: skip
 """What the standard library and NumPy raise for members that are not what they should be."""
 
@@ -106,7 +108,9 @@ class Container:
             header = io.BytesIO(bytes(data[:4096]))  # of which 118 bytes are written
             if npy.read_magic(header) != (1, 0):
                 raise ValueError("not version 1.0 of the .npy format")
-            shape, fortran_order, found = npy.read_array_header_1_0(header)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of NumPy, which reads headers that nobody wrote here
+                shape, fortran_order, found = npy.read_array_header_1_0(header)
             if found != np.dtype(dtype) or len(shape) != nr_axes or fortran_order:
                 raise ValueError(f"{found} {shape} in place of {np.dtype(dtype)} with {nr_axes} axes")
             return np.frombuffer(data[header.tell() :], found).reshape(shape)

@@ -17,7 +17,7 @@ def point_at(
     """
     source = linecache.getline(filename, line).rstrip("\r\n")
     if column is None:
-        column = len(source) - len(source.lstrip())
+        column, width = len(source) - len(source.lstrip()), 1
     else:
         column, end = (len(source.encode()[:place].decode(errors="ignore")) for place in (column, column + width))
         width = end - column

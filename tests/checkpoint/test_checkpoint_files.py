@@ -171,7 +171,10 @@ def test_forged_arrays_are_refused(saved):
     np.save(objects, np.array([{"x": 1}], dtype=object), allow_pickle=True)
     huge = io.BytesIO()
     np.lib.format.write_array_header_1_0(huge, {"descr": "<i8", "fortran_order": False, "shape": (1 << 60,)})
-    for forged in (objects.getvalue(), huge.getvalue(), b"", b"\x93NUMPY\x01\x00\xff\xff", pickle.dumps([1])):
+    headers = [
+        b"\x93NUMPY\x01\x00" + bytes([len(text), 0]) + text for text in (b"{'shape': (1\x01\n", b"{'shape': (1L,)}\n")
+    ]
+    for forged in (objects.getvalue(), huge.getvalue(), b"", b"\x93NUMPY\x01\x00\xff\xff", pickle.dumps([1]), *headers):
         with pytest.raises(CheckpointError, match=r"was not written by pim-runtime: mram/numbers\.npy: "):
             DpuContext.from_buffer(rewritten(contents | {"mram/numbers.npy": forged}))
 
