@@ -182,9 +182,10 @@ class Allocation:
     @in_turn
     def replace_faults(self, dpus: range, faults: Mapping[int, Fault]) -> None:
         """Say how the last launch of some DPUs failed, by their position in `dpus`; the others of them did not fail."""
-        for dpu in dpus:
-            self.faults.pop(dpu, None)
-        self.faults |= {dpus.start + index: replace(fault, dpu=dpus.start + index) for index, fault in faults.items()}
+        others = {dpu: fault for dpu, fault in self.faults.items() if dpu not in dpus}
+        self.faults = others | {
+            dpus.start + index: replace(fault, dpu=dpus.start + index) for index, fault in faults.items()
+        }
 
     @in_turn
     def release(self) -> None:
