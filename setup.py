@@ -16,6 +16,8 @@ setup(
         "host.attention": ["data/*"],
         "host.calibration": ["data/*"],
         "host.claims": ["data/*"],
+        "host.llm": ["data/*"],
+        "host.machines": ["profiles/*/*.toml"],
     },
     zip_safe=False,
     python_requires=">=3.10,<3.14",
