@@ -10,7 +10,7 @@ from pim_runtime.errors import PimError
 __all__ = ["CapacityRule", "MachineCapacityError", "how_many_fit"]
 
 CapacityRule = Literal["strict", "attacc"]
-"""strict: the most that fit. attacc: the first number that reaches or exceeds the room, as the public simulator does."""
+"""strict: the most that fit. attacc: the first number that reaches the room or exceeds it, as the simulator does."""
 
 
 class MachineCapacityError(PimError, ValueError):
