@@ -26,7 +26,7 @@ SoftmaxNorm = Literal["softmax", "softmax_online"]
 DTYPE: Literal["int8"] = "int8"
 OUTPUT_BYTES = 8  # of an element of the sums, int64
 PHASES = {"score": (0, 1), "softmax": (2,), "context": (3, 4)}
-"""Of the kernel with scores in MRAM; in phase 0 the master may fetch queries, in phase 4 it adds up the workers' sums."""
+"""With scores in MRAM. In phase 0 the master may fetch queries, in phase 4 it adds up the workers' sums."""
 
 
 class AttentionMemory(NamedTuple):

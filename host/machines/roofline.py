@@ -17,6 +17,7 @@ from host.llm.parameters import kv_projection_parameters
 from host.llm.quantisation import QuantConfig
 
 from .cost import Cost
+from .gpus import GpuServer
 
 __all__ = [
     "Roof",
@@ -24,6 +25,7 @@ __all__ = [
     "crossover_tokens",
     "kv_projection_cost",
     "operator_cost",
+    "roof_of",
     "roofed",
     "step_cost",
 ]
@@ -45,6 +47,14 @@ class Roof:
     def balance(self) -> Fraction:
         """Operations per byte at which computing takes as long as reading."""
         return Fraction(self.flops_per_s) / Fraction(self.bytes_per_s)
+
+
+def roof_of(server: GpuServer) -> Roof:
+    """Peaks of all GPUs of a server together, on elements of 16 bits."""
+    gpus = server.gpus
+    return Roof(
+        flops_per_s=float(gpus.count * gpus.tflops * 10**12), bytes_per_s=float(gpus.count * gpus.gb_per_s * 10**9)
+    )
 
 
 def roofed(name: str, roof: Roof, *, operations: int, moved_bytes: Fraction) -> Cost:
