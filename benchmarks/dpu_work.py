@@ -42,7 +42,9 @@ def main() -> int:
     return 0
 
 
-def cycles_per_mac(norm: Norm, dtype: DTypeName, *, tokens: int = TOKENS, options: EngineOptions | None = None) -> float:
+def cycles_per_mac(
+    norm: Norm, dtype: DTypeName, *, tokens: int = TOKENS, options: EngineOptions | None = None
+) -> float:
     """Cycles of the kernel over its 2 L d multiplications, one head on one DPU, random operands, all of it counted."""
     method = Method(dtype=dtype, norm=norm)
     one = synthetic_workload(method, batch=1, heads=1, tokens=tokens, dim=DIM, data="random", seed=0)
@@ -58,12 +60,13 @@ def cycles_per_mac(norm: Norm, dtype: DTypeName, *, tokens: int = TOKENS, option
 def profile_text(norm: Norm, cycles: Mapping[DTypeName, float]) -> str:
     """The profile of a kernel of this project, in TOML; what it does not say is that of the published program."""
     lines = [
-        f"# What a multiplication costs a DPU in this project's attention kernel with norm {norm!r}.",
+        f"# What a multiplication costs a DPU in this project's kernel with norm {norm!r}.",
         "#",
         "# Written by python -m benchmarks.dpu_work: kernel cycles, softmax or z-scores included, over multiplications.",
         "",
         f'base = "{BASE}"',
     ]
+    run = f"{TOKENS} tokens x {DIM}, {NR_TASKLETS} tasklets, random operands, {MACHINE}"
     for dtype, value in cycles.items():
         lines += [
             "",
@@ -71,8 +74,7 @@ def profile_text(norm: Norm, cycles: Mapping[DTypeName, float]) -> str:
             f"value = {value:.4f}",
             'unit = "instructions"',
             'provenance = "derived"',
-            f'source = "counted: {norm} kernel of this project, {dtype}, {TOKENS} tokens x {DIM}, {NR_TASKLETS} tasklets, '
-            f'random operands, {MACHINE}"',
+            f'source = "counted: {norm} kernel of this project, {dtype}, {run}"',
         ]
     return "\n".join([*lines, ""])
 
