@@ -62,7 +62,7 @@ def profile_text(norm: Norm, cycles: Mapping[DTypeName, float]) -> str:
     lines = [
         f"# What a multiplication costs a DPU in this project's kernel with norm {norm!r}.",
         "#",
-        "# Written by python -m benchmarks.dpu_work: kernel cycles, softmax or z-scores included, over multiplications.",
+        "# Written by python -m benchmarks.dpu_work: cycles, softmax or z-scores included, per multiplication.",
         "",
         f'base = "{BASE}"',
     ]
