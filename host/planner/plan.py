@@ -28,7 +28,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """designs: best first, those that meet the SLO before those that miss it. refusals: variants that do not fit."""
+    """designs: best first, those that meet the SLO before those that miss it. refusals: variants that cannot serve."""
 
     goal: Goal
     slo_s: float | None
@@ -38,12 +38,19 @@ class Plan:
     @property
     def meeting(self) -> int:
         """Designs that meet the SLO; all if there is none."""
-        return sum(self.slo_s is None or design.step_s <= self.slo_s for design in self.designs)
+        return sum(self.meets(design) for design in self.designs)
 
     @property
-    def slo_violated(self) -> bool:
-        """Whether nothing meets the SLO: the first design is then the fastest there is."""
-        return self.meeting == 0
+    def best_of_each_variant(self) -> tuple[Design, ...]:
+        """The designs, best first, without those that only have another batch than one before them."""
+        first: dict[int, Design] = {}
+        for design in self.designs:
+            first.setdefault(id(design.variant), design)
+        return tuple(first.values())
+
+    def meets(self, design: Design) -> bool:
+        """Whether a design meets the SLO, if there is one."""
+        return self.slo_s is None or design.step_s <= self.slo_s
 
 
 def batches_to_try(most: int) -> list[int]:
@@ -57,23 +64,22 @@ def plan(
 ) -> Plan:
     """Every variant with every batch that fits: those given, or `batches_to_try`. The best is then refined.
 
-    Between the batches that were tried, the largest one that keeps the SLO is looked for with the best variant.
-    Raises PlanError for an unknown goal, an SLO or a batch that is not positive, and energy that is unknown.
+    With the best variant, batches up to the next one that was tried are priced, too, so that the largest that keeps
+    the SLO is among the designs. Raises PlanError for an unknown goal, an SLO or a batch that is not positive, and
+    where no variant can serve.
     """
     _check(goal, slo_s, batches)
     designs: list[Design] = []
     refusals = []
     for variant in variants:
-        if goal == "energy" and variant.energy == "unknown":
-            raise PlanError(
-                f"goal energy on {variant.machine}: its profile states no energy and no power. "
-                "Add them, or choose latency or throughput."
-            )
-        chosen, reason = _fitting(variant, batches)
+        chosen, reason = _fitting(variant, goal, batches)
         designs += [Design(variant=variant, batch=batch, cost=variant.price(batch)) for batch in chosen]
         refusals += [] if chosen else [Refusal(variant, reason)]
-    if batches is None and designs and goal != "latency":
-        designs += _between(ranked(designs, goal, slo_s), slo_s)
+    if not designs:
+        reasons = dict.fromkeys(f"{refusal.variant.machine}: {refusal.reason}" for refusal in refusals)
+        raise PlanError("no design serves this. " + "; ".join([*reasons][:3]))
+    if batches is None and goal != "latency":
+        designs += _between(ranked(designs, goal, slo_s))
     return Plan(goal=goal, slo_s=slo_s, designs=tuple(ranked(designs, goal, slo_s)), refusals=tuple(refusals))
 
 
@@ -87,21 +93,25 @@ def _check(goal: Goal, slo_s: float | None, batches: Sequence[int] | None) -> No
             raise PlanError(f"batch {batch}: must be at least 1")
 
 
-def _fitting(variant: Variant, batches: Sequence[int] | None) -> tuple[list[int], str]:
+def _fitting(variant: Variant, goal: Goal, batches: Sequence[int] | None) -> tuple[list[int], str]:
+    """The batches to price; or none, and why."""
+    if goal == "energy" and variant.energy == "unknown":
+        return [], "its profile states neither energy nor power, so goal energy cannot rank it"
     try:
         most = variant.largest_batch()
     except MachineCapacityError as error:
         return [], str(error)
     if batches is None:
-        return batches_to_try(most), "not even one request fits"
-    return [batch for batch in batches if batch <= most], f"{most:,} requests fit at most"
+        return batches_to_try(most), "not even one request fits; take fewer tokens or fewer bits"
+    return [batch for batch in dict.fromkeys(batches) if batch <= most], f"{most:,} requests fit at most"
 
 
-def _between(best_first: list[Design], slo_s: float | None) -> list[Design]:
-    """The best design's variant, with every batch up to the next that was tried: one of these may be better."""
+def _between(best_first: list[Design]) -> list[Design]:
+    """The best design's variant, with the batches up to the next that was tried: one of these may be better."""
     best = best_first[0]
     tried = {design.batch for design in best_first if design.variant is best.variant}
     beyond = min((batch for batch in tried if batch > best.batch), default=best.batch)
-    batches = [batch for batch in range(best.batch + 1, beyond) if batch not in tried]
-    found = (Design(variant=best.variant, batch=batch, cost=best.variant.price(batch)) for batch in batches)
-    return [design for design in found if slo_s is None or design.step_s <= slo_s]
+    return [
+        Design(variant=best.variant, batch=batch, cost=best.variant.price(batch))
+        for batch in range(best.batch + 1, beyond)
+    ]
