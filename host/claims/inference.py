@@ -9,16 +9,11 @@ from host.llm.attention_memory import AttentionMemory, SoftmaxNorm, attention_me
 from host.llm.catalogue import published_model
 from host.llm.operator_classes import class_totals
 from host.llm.operators import Extra, Step, layer_operators
-from host.llm.parameters import (
-    attention_parameters,
-    ffn_parameters,
-    kv_bytes_peak,
-    weight_bytes,
-)
+from host.llm.parameters import attention_parameters, ffn_parameters, kv_bytes_peak, weight_bytes
 from host.llm.quantisation import FP16
 from host.machines.gpus import gpu_servers
 from host.machines.roofline import Roof, crossover_tokens, roof_of
-from pim_runtime import EngineOptions, Machine
+from pim_runtime import EngineOptions, Machine, load_profile
 
 from .judging import Answer, Holds
 
@@ -29,6 +24,8 @@ FP16_BYTES = FP16.weight_bits // 8
 MODEL = "opt-175b"  # of FlexGen, in document 3
 BATCH, PROMPT, NEW_TOKENS = 512, 512, 32
 ROUNDED_BYTES_PER_S = 1500e9  # of the article that document 3 takes its 208 tokens from
+MACHINE = "upmem-v1a"
+TOKENS, DIM = 4096, 96  # of the measured head
 SHARP = 4.0  # times the usual deviation of logits: most tokens have no weight
 
 
@@ -99,7 +96,7 @@ def shares_of_classes() -> Answer:
 
 
 def memory_use_of_softmax() -> Answer:
-    """C3-10: the published shape on one DPU, with logits of the usual deviation and with sharp ones.
+    """C3-10: one head on one DPU, with logits of the usual deviation and with sharp ones.
 
     MUE takes the bandwidth that the DMAs reach while the engine moves them. Over the kernel's time, which instructions
     bound on this machine, it ranks kernels by their instructions; the relation then holds for sharp logits only, where
@@ -126,10 +123,10 @@ def _pair(logit_deviation_factor: float) -> tuple[AttentionMemory, AttentionMemo
 def _memory(norm: SoftmaxNorm, logit_deviation_factor: float) -> AttentionMemory:
     return attention_memory(
         norm,
-        tokens=4096,
-        dim=128,
+        tokens=TOKENS,
+        dim=DIM,
         logit_deviation_factor=logit_deviation_factor,
-        machine=Machine(),
+        machine=Machine(load_profile(MACHINE)),
         options=EngineOptions(),
     )
 

@@ -17,6 +17,7 @@ __all__ = [
     "embedding_parameters",
     "ffn_parameters",
     "gemv_flops",
+    "hidden_state_bytes",
     "kv_bytes_peak",
     "kv_bytes_per_token",
     "kv_elements_per_token",
@@ -77,6 +78,11 @@ def kv_elements_per_token(model: ModelConfig) -> int:
 def kv_projection_parameters(model: ModelConfig) -> int:
     """Elements of the key and value matrices of all layers: 2 n_l H N_kv d."""
     return model.hidden * kv_elements_per_token(model)
+
+
+def hidden_state_bytes(model: ModelConfig, quant: QuantConfig, *, tokens: int) -> int:
+    """Bytes of hidden states that enter all layers for so many tokens: n_l H each."""
+    return model.layers * model.hidden * tokens * quant.activation_bits // 8
 
 
 def kv_bytes_per_token(model: ModelConfig, quant: QuantConfig) -> int:
