@@ -66,7 +66,7 @@ class GemvUnits:
         self._once(self._keys_done, slot, column, "K")
         if block != self._block:
             raise IllegalCommand(
-                f"slot {slot}, while the units hold scores of slots {self._held}: MV_SB those of every query and "
+                f"slot {slot}, while the units hold scores of {_shown(self._held)}: MV_SB those of every query and "
                 f"bank group first, they have room for {SCORES_PER_MOVE}"
             )
         products = keys[:, :, :, None] * self._query_columns[:, :, column].swapaxes(0, 1)
@@ -81,7 +81,7 @@ class GemvUnits:
         if block != self._block or not len(held):
             raise IllegalCommand(
                 f"scores of block {block}, but the units hold "
-                + (f"those of block {self._block}, slots {held}" if len(held) else "none any more: each moves once")
+                + (f"those of block {self._block}, {_shown(held)}" if len(held) else "none any more: each moves once")
             )
         if not self._keys_done[held].all():
             slot, column = np.argwhere(~self._keys_done[held])[0].tolist()
@@ -142,3 +142,7 @@ class GemvUnits:
             raise IllegalCommand(f"slot {slot} of {matrix}: this head has tokens in slots 0 to {self._slots - 1}")
         if done[slot, column]:
             raise IllegalCommand(f"column {column} of slot {slot} of {matrix} was multiplied before: once per head")
+
+
+def _shown(slots: range) -> str:
+    return f"slots {slots[0]} to {slots[-1]}" if slots else "no slots"
