@@ -92,9 +92,7 @@ def check_decodable(model: ModelConfig) -> None:
                 f"{' and '.join(choices)} only"
             )
     if model.vocabulary is None or model.ffn != int(model.ffn):
-        raise ValueError(
-            f"model {model.name!r}: its vocabulary or its inner elements are no whole number; to compute it, both are needed"
-        )
+        raise ValueError(f"model {model.name!r}: vocabulary and inner elements must be whole numbers to be computed")
     if model.dim % 2:
         raise ValueError(f"model {model.name!r}: dim = {model.dim}: rotary positions turn pairs, so it must be even")
 
