@@ -51,8 +51,10 @@ class Operation(IntEnum):
 
 
 class Header(IntEnum):
-    """int32 in the first HEADER_BYTES of a message. Behind them: for DOTS vectors int8 [vectors, elements of a row]; for
-    SUMS weights int32 [vectors, Header.SPAN]."""
+    """int32 in the first HEADER_BYTES of a message.
+
+    Behind them: for DOTS vectors int8 [vectors, elements of a row], for SUMS weights int32 [vectors, Header.SPAN].
+    """
 
     OPERATION = 0
     MATRIX = 1  # place in the directory
