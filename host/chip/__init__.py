@@ -1,1 +1,1 @@
-"""Document 2: a chip of DRAM banks that decodes a language model, as formulas and on emulated banks."""
+"""A PIM chip that decodes LLaMA-7B alone: the demands of document 2, and the chip on emulated banks."""

@@ -7,6 +7,7 @@ lies between products. Results are the same bits for every partition and every p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from dpu_kernels.gemv import ALL_ROWS, MAX_VECTORS, ROW_TYPES
 from host.attention.sums import SoftmaxSums
 from host.llm.engine import Accumulators, Vectors, attention_spec
 from host.llm.integer_decoder import TILE_TOKENS
-from host.llm.weights import DecoderWeights, MatrixKey
+from host.llm.weights import OUTPUT, DecoderWeights, MatrixKey
 from host.machines.kv_placement import KvPlacement
 from host.machines.weight_partition import Fusion, WeightPartition
 from pim_runtime import EngineOptions, Machine
@@ -27,23 +28,16 @@ from .controller_softmax import ControllerSoftmax, KvRoom
 from .emulated_banks import EmulatedBanks
 from .traffic import Moved, Traffic
 
-__all__ = ["HEAD_PER_BANK", "EmulatedChip", "banks_per_head"]
-
-HEAD_PER_BANK = KvPlacement(1, "unit", "own transfer")
-"""A bank for a head, which does its softmax (document 2, 2.3.2)."""
-
-
-def banks_per_head(count: int) -> KvPlacement:
-    """`count` banks for a head; the controller does the softmax (document 2, 2.3.3). Raises ValueError below 1."""
-    return KvPlacement(count, "scores", "own transfer")
+__all__ = ["EmulatedChip"]
 
 
 class EmulatedChip:
     """Banks that hold a model. One context at a time.
 
-    partition: how each matrix is cut; one block for every bank. kv: HEAD_PER_BANK, whose banks come on top of those of
-    the weights, or `banks_per_head`, whose K and V share these. fusion: whether matrices that take the same inputs are
-    multiplied in one exchange (S2-7). tile_tokens: vectors that meet a row while a bank has it, 1 to 16 (S2-10).
+    partition: how each matrix is cut; one block for every bank. kv: `document.head_per_bank`, whose banks come on top
+    of those of the weights, or `document.banks_per_head`, whose K and V share these; k and v of new tokens have
+    transfers of their own. fusion: whether matrices that take the same inputs share an exchange (S2-7).
+    tile_tokens: vectors that meet a row while a bank has it, 1 to 16 (S2-10).
 
     Raises MachineCapacityError or CapacityError where memory does not suffice, ValueError for what does not belong
     together, and what DpuSet raises.
@@ -65,7 +59,10 @@ class EmulatedChip:
         if partition.bank_links != "none":
             raise ValueError(f"bank links {partition.bank_links!r}: DPUs have none, partial sums go to the controller")
         if kv.merge == "parts" or kv.append != "own transfer":
-            raise ValueError(f"{kv}: the emulated chip takes HEAD_PER_BANK, or banks_per_head(count)")
+            raise ValueError(
+                f"{kv}: on emulated banks a head's softmax is done by its bank or by the controller, and k and v of "
+                'new tokens have an "own transfer"'
+            )
         model = weights.model
         self.partition, self.kv, self.fusion, self.tile_tokens = partition, kv, fusion, tile_tokens
         self.traffic, spec = Traffic(), attention_spec(model)
@@ -120,13 +117,13 @@ class EmulatedChip:
         pairs = zip(self.timelines, self.setup_rows, strict=True)
         return sum(row.duration_ps for timeline, first in pairs for row in timeline.rows[first:])
 
-    @property
-    def weight_bytes(self) -> int:
-        """Of the matrices in all banks, with padding: what reading all of them once reads."""
+    def weight_bytes(self, counted: Literal["layers", "gemv"]) -> int:
+        """Of the matrices in all banks, with padding: what reading each once reads. "gemv": the output matrix too."""
         return sum(
             len(outputs) * len(block.inputs) * block.row_bytes
             for block in self._blocks.values()
             for outputs in block.outputs
+            if counted == "gemv" or OUTPUT not in block.keys
         )
 
     def multiply(self, keys: Sequence[MatrixKey], vectors: Vectors) -> list[Accumulators]:

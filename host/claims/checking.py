@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .attention import attention_checks
 from .bounds import bound_checks
+from .chip import chip_checks
 from .claim import Claim
 from .determinism import determinism_checks
 from .evidence import AttentionEvidence
@@ -25,6 +26,7 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **bound_checks(),
         **softmax_checks(),
         **determinism_checks(),
+        **chip_checks(),
     }
 
 

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from ..errors import PimError
 from . import attention, batching, bench, check, claims, info, inspect_state, validate
-from .files import writable_file
 from .json_file import report_as_json, write_json
 from .output import Report
 from .render import print_report
+from .subcommands import add_json_option
 from .versions import installed_version
 
 __all__ = ["COMMANDS", "Command", "main"]
@@ -84,5 +84,5 @@ def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
     for name, command in commands.items():
         subparser = subparsers.add_parser(name, help=command.HELP, description=command.HELP)
         command.add_arguments(subparser)
-        subparser.add_argument("--json", type=writable_file, metavar="FILE", help="also write the report to FILE")
+        add_json_option(subparser)
     return parser
