@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .attention import attention_checks
 from .bounds import bound_checks
+from .chip import chip_checks
 from .claim import Claim
 from .determinism import determinism_checks
 from .evidence import AttentionEvidence
+from .inference import inference_checks
 from .judging import Answer, Finding, judge, unjudged
 from .softmax_bounds import softmax_checks
 
@@ -25,6 +27,8 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **bound_checks(),
         **softmax_checks(),
         **determinism_checks(),
+        **inference_checks(),
+        **chip_checks(),
     }
 
 

@@ -5,16 +5,30 @@ Every system prices this one list: a GPU by tiles, banks by the bytes of their w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
 from .model import ModelConfig
 from .parameters import embedding_parameters
+from .quantisation import QuantConfig
 
-__all__ = ["Matmul", "Operator", "OperatorKind", "Step", "layer_operators", "output_operator"]
+__all__ = [
+    "Extra",
+    "Matmul",
+    "Operator",
+    "OperatorKind",
+    "Step",
+    "layer_operators",
+    "minimal_bytes",
+    "output_operator",
+]
 
 OperatorKind = Literal["contraction", "normalisation", "element-wise"]
+Extra = Literal["biases", "dropout", "score scaling"]
+"""What some layers do beyond the products: biases, which newer models have not; dropout, in training only; the scaling
+of scores, where it is a pass of its own and not part of the product."""
 NORMALISATION_FLOPS = 5  # per element of a softmax or a norm, as the profiling paper of document 3 counts
 
 
@@ -67,28 +81,52 @@ class Operator:
     input_elements: int = 0
     output_elements: int = 0
     matmul: Matmul | None = None
+    extra: Extra | None = None
 
 
-def layer_operators(model: ModelConfig, step: Step) -> tuple[Operator, ...]:
-    """The operators of a layer in the order of execution; attention is not masked, every new token sees the context."""
+def layer_operators(model: ModelConfig, step: Step, *, extras: Collection[Extra] = ()) -> tuple[Operator, ...]:
+    """The operators of a layer in the order of execution; attention is not masked, every new token sees the context.
+
+    Without `extras` they are what decoding takes, whatever the model: norms, products, softmax, residuals and
+    activation. With all of them they are those of the profiling paper of document 3, of a layer in training.
+    """
     q_width, kv_width = model.heads * model.dim, model.kv_heads * model.dim
-    scores = step.rows * model.heads * step.context
+    scores, hidden = step.rows * model.heads * step.context, step.rows * model.hidden
     up = model.ffn * (model.ffn_matrices - 1)
     gated = int(step.rows * model.ffn)
-    return (
-        _normalisation("norm", step.rows * model.hidden),
+    operators = (
+        _normalisation("norm", hidden),
         _dense("qkv", step.rows, model.hidden, q_width + 2 * kv_width),
+        _bias("qkv_bias", step.rows, q_width + 2 * kv_width),
         _attention("score", model, step, Matmul(step.new_tokens, model.dim, step.context, step.batch * model.heads)),
+        _element_wise("scaling", scores, inputs=1, extra="score scaling"),
         _normalisation("softmax", scores),
+        _element_wise("softmax_dropout", scores, inputs=1, extra="dropout"),
         _attention("context", model, step, Matmul(step.new_tokens, step.context, model.dim, step.batch * model.heads)),
         _dense("projection", step.rows, q_width, model.hidden),
-        _element_wise("residual", step.rows * model.hidden, inputs=2),
-        _normalisation("norm", step.rows * model.hidden),
+        _bias("projection_bias", step.rows, model.hidden),
+        _element_wise("projection_dropout", hidden, inputs=1, extra="dropout"),
+        _element_wise("residual", hidden, inputs=2),
+        _normalisation("norm", hidden),
         _dense("ffn_up", step.rows, model.hidden, up),
+        _bias("ffn_up_bias", step.rows, up),
         _element_wise("activation", gated, inputs=model.ffn_matrices - 1),
         _dense("ffn_down", step.rows, model.ffn, model.hidden),
-        _element_wise("residual", step.rows * model.hidden, inputs=2),
+        _bias("ffn_down_bias", step.rows, model.hidden),
+        _element_wise("ffn_dropout", hidden, inputs=1, extra="dropout"),
+        _element_wise("residual", hidden, inputs=2),
     )
+    return tuple(operator for operator in operators if operator.extra is None or operator.extra in extras)
+
+
+def minimal_bytes(operator: Operator, quant: QuantConfig) -> Fraction:
+    """Q of an operator: bytes of everything that it reads or writes, each once, as if it had a memory of its own."""
+    bits = (
+        operator.weight_elements * quant.weight_bits
+        + operator.kv_elements * quant.kv_bits
+        + (operator.input_elements + operator.output_elements) * quant.activation_bits
+    )
+    return Fraction(bits, 8)
 
 
 def output_operator(model: ModelConfig, step: Step) -> Operator:
@@ -132,7 +170,18 @@ def _normalisation(name: str, elements: int) -> Operator:
     )
 
 
-def _element_wise(name: str, elements: int, *, inputs: int) -> Operator:
+def _element_wise(name: str, elements: int, *, inputs: int, extra: Extra | None = None) -> Operator:
     return Operator(
-        name=name, kind="element-wise", flops=elements, input_elements=inputs * elements, output_elements=elements
+        name=name,
+        kind="element-wise",
+        flops=elements,
+        input_elements=inputs * elements,
+        output_elements=elements,
+        extra=extra,
     )
+
+
+def _bias(name: str, rows: int, columns: int | Fraction) -> Operator:
+    """An addition of the same row to every row."""
+    operator = _element_wise(name, int(rows * columns), inputs=1, extra="biases")
+    return replace(operator, weight_elements=int(columns))

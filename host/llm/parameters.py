@@ -17,16 +17,18 @@ __all__ = [
     "embedding_parameters",
     "ffn_parameters",
     "gemv_flops",
+    "hidden_state_bytes",
     "kv_bytes_peak",
     "kv_bytes_per_token",
     "kv_elements_per_token",
+    "kv_projection_parameters",
     "parameters",
     "weight_bytes",
 ]
 
-Counted = Literal["layers", "gemv", "matrices", "all"]
-"""What counts as a parameter: matrices of the layers; these and the output matrix, which is what a decode step reads;
-these and the embedding, where it is not tied; all of these and the weights of norms."""
+Counted = Literal["none", "layers", "gemv", "matrices", "all"]
+"""What counts as a parameter: nothing, where weights are elsewhere; matrices of the layers; these and the output one,
+which is what a decode step reads; these and the embedding, where it is not tied; all of these and weights of norms."""
 
 
 def attention_parameters(model: ModelConfig) -> int:
@@ -51,6 +53,8 @@ def embedding_parameters(model: ModelConfig) -> int:
 
 def parameters(model: ModelConfig, counted: Counted) -> int:
     """Parameters of a model. Biases are not counted. Raises ValueError where the vocabulary is needed and unknown."""
+    if counted == "none":
+        return 0
     total = model.layers * (attention_parameters(model) + ffn_parameters(model))
     if counted == "layers":
         return total
@@ -69,6 +73,16 @@ def weight_bytes(model: ModelConfig, quant: QuantConfig, counted: Counted) -> in
 def kv_elements_per_token(model: ModelConfig) -> int:
     """Elements of K and V that a token leaves in the caches of all layers: 2 n_l N_kv d."""
     return 2 * model.layers * model.kv_heads * model.dim
+
+
+def kv_projection_parameters(model: ModelConfig) -> int:
+    """Elements of the key and value matrices of all layers: 2 n_l H N_kv d."""
+    return model.hidden * kv_elements_per_token(model)
+
+
+def hidden_state_bytes(model: ModelConfig, quant: QuantConfig, *, tokens: int) -> int:
+    """Bytes of hidden states that enter all layers for so many tokens: n_l H each."""
+    return model.layers * model.hidden * tokens * quant.activation_bits // 8
 
 
 def kv_bytes_per_token(model: ModelConfig, quant: QuantConfig) -> int:

@@ -1,6 +1,6 @@
 """A chip of DRAM banks that multiply and add, and a controller that does the rest (document 2, U-2).
 
-Owns the record; what it costs to compute on it is said in `near_memory`.
+Owns the record; what it costs to compute on it follows from `chip_memory`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from decimal import Decimal
 from importlib.resources import files
 from typing import Annotated
 
-from pim_runtime.hardware.assembly import inherited, records_of
+from pim_runtime.hardware.assembly import inherited, records_of, set_by_user
 from pim_runtime.hardware.profile_files import ProfileFolder
-from pim_runtime.quantities import Integer, Number, Quantity
+from pim_runtime.quantities import Integer, Number, Quantity, Value
 
 __all__ = ["BankChip", "Banks", "ChipController", "ChipLink", "bank_chips"]
 
@@ -85,6 +85,14 @@ class BankChip:
     def quantities(self) -> dict[str, Quantity]:
         """Every value by its dotted key."""
         return {quantity.key: quantity for quantity in self.provenance}
+
+    def with_values(self, values: Mapping[str, Value | float]) -> BankChip:
+        """This chip with other values, as in {"link.transfer_us": 100}; their provenance becomes "assumed".
+
+        Raises ProfileError for an unknown key, and for a value that its rule refuses.
+        """
+        file = f"{self.name} with values set by the user"
+        return BankChip.of(self.name, file, set_by_user(BankChip, file, values), self.quantities)
 
 
 def bank_chips() -> ProfileFolder[BankChip]:

@@ -13,9 +13,11 @@ from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from ..errors import ProfileError
-from ..quantities import Quantity, Rule
+from ..quantities import Quantity, Rule, Value, checked_value
 
-__all__ = ["entries_by_key", "inherited", "records_of", "rules_by_key", "unknown_key"]
+__all__ = ["SET_BY_USER", "entries_by_key", "inherited", "records_of", "rules_by_key", "set_by_user", "unknown_key"]
+
+SET_BY_USER = "set by the user"
 
 
 def rules_by_key(record: Any, prefix: str = "") -> dict[str, Rule]:
@@ -52,6 +54,25 @@ def unknown_key(file: str, key: str, rules: Mapping[str, Rule]) -> ProfileError:
         f"{file}, {key}: no value of a machine has this key. "
         + (f"Did you mean {near[0]}?" if near else "Remove it, or see `Hardware` for the keys.")
     )
+
+
+def set_by_user(record: Any, file: str, values: Mapping[str, Value | float]) -> dict[str, Quantity]:
+    """Values that replace those of a machine, by dotted key, as quantities whose provenance is "assumed".
+
+    Raises ProfileError for an unknown key, and for a value that its rule refuses.
+    """
+    rules, own = rules_by_key(record), {}
+    for key, raw in values.items():
+        if key not in rules:
+            raise unknown_key(file, key, rules)
+        own[key] = Quantity(
+            key=key,
+            value=checked_value(rules[key], file=file, key=key, raw=raw),
+            unit=rules[key].unit,
+            provenance="assumed",
+            source=SET_BY_USER,
+        )
+    return own
 
 
 def inherited(record: Any, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity]) -> dict[str, Quantity]:
