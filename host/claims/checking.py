@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from .attacc_device import attacc_device_checks
 from .attention import attention_checks
 from .bounds import bound_checks
 from .chip import chip_checks
@@ -29,6 +30,7 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **determinism_checks(),
         **inference_checks(),
         **chip_checks(),
+        **attacc_device_checks(),
     }
 
 
