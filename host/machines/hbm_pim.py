@@ -141,7 +141,9 @@ class HbmPim:
     provenance: tuple[Quantity, ...]
 
     @classmethod
-    def of(cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None) -> HbmPim:
+    def of(
+        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
+    ) -> HbmPim:
         """The devices whose profile `file` states `own` and takes the other values from `base`."""
         quantities = inherited(cls, file, own, base or {})
         return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
