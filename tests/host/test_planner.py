@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from host.attacc.systems import attacc_system
 from host.llm.catalogue import published_model
 from host.llm.model import toy
 from host.llm.operators import Step
-from host.llm.quantisation import INT4, INT8, QuantConfig
+from host.llm.quantisation import FP16, INT4, INT8, QuantConfig
 from host.machines.bank_chip import bank_chips
 from host.machines.capacity import MachineCapacityError
 from host.machines.chip_memory import ChipMemory
@@ -77,13 +78,14 @@ def test_partitions_use_all_units_and_differ(units):
 def test_only_batches_that_fit_are_priced():
     found = plan([variant(most=5), variant("small", most=0), refusing()], goal="latency", batches=[4, 5, 6, 4])
     assert sorted(map(name_and_batch, found.designs)) == [("v", 4), ("v", 5)]
-    assert [refusal.reason for refusal in found.refusals] == ["0 requests fit at most", "too large"]
+    assert [refusal.reason for refusal in found.refusals] == ["it takes 1 to 0 requests", "too large"]
 
 
 def test_what_does_not_fit_is_an_error_with_the_reason():
-    with pytest.raises(PlanError, match=r"no design serves this\. m: not even one request fits; .* m: too large"):
+    both = r"no design serves this\. m: fewer than 1 of such requests fit; .* m: too large"
+    with pytest.raises(PlanError, match=both):
         plan([variant(most=0), refusing(), refusing()], goal="latency")
-    with pytest.raises(PlanError, match="m: 8 requests fit at most"):
+    with pytest.raises(PlanError, match="m: it takes 1 to 8 requests"):
         plan([variant()], goal="latency", batches=[9])
     with pytest.raises(PlanError, match="states neither energy nor power"):
         plan([variant(energy="unknown")], goal="energy")
@@ -230,6 +232,35 @@ def test_a_query_has_hundreds_of_design_points():
     points = {(*design.variant.choices.values(), design.batch) for design in found.designs}
     assert len(points) == len(found.designs)
     assert 0 < found.meeting < len(found.designs)
+
+
+@pytest.mark.parametrize("hardware", ["dgx", "dgx_large", "dgx+attacc", "dgx-cpu", "2xdgx", "a100-40"])
+def test_systems_of_gpus_can_be_planned_for(hardware):
+    query = Query(model=published_model("llama2-7b"), quant=FP16, context=2048)
+    found = plan(variants(hardware, query), goal="energy", batches=[1, 2, 4])
+    assert all(design.bound_by in BOUNDS for design in found.designs)
+    assert all(design.joules_per_token > 0 for design in found.designs)
+    with pytest.raises(PlanError, match="Take scope model"):
+        variants(hardware, replace(query, scope="attention"))
+
+
+def test_a_planned_iteration_is_that_of_the_system():
+    model, quant = published_model("gpt3-175b"), FP16
+    (found,) = (
+        v
+        for v in variants("dgx+attacc", Query(model=model, quant=quant, context=3000))
+        if v.choices == {"PIM": "attacc-bank", "schedule": "head_level", "feed-forward": "coprocessed"}
+    )
+    system = attacc_system("dgx+attacc", model, quant, schedule="head_level", ffn="coprocessed")
+    assert found.price(48) == system.iteration(48, 3000)
+    assert found.largest_batch() == system.most_requests(3000)
+
+
+def test_two_half_batches_need_two_requests():
+    query = Query(model=published_model("llama2-7b"), quant=FP16, context=2048)
+    found = plan(variants("dgx+attacc", query), goal="latency", batches=[1, 2])
+    halves = [design for design in found.designs if design.variant.choices["schedule"] == "batch_level"]
+    assert {design.batch for design in halves} == {2}
 
 
 def test_unknown_machines_are_named_with_those_there_are():
