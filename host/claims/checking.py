@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from .attacc import AttAccEvidence, attacc_checks
 from .attention import attention_checks
 from .bounds import bound_checks
 from .chip import chip_checks
@@ -28,6 +29,7 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **bound_checks(),
         **softmax_checks(),
         **determinism_checks(),
+        **attacc_checks(AttAccEvidence()),
         **inference_checks(),
         **chip_checks(),
         **functional_checks(DecodeEvidence()),
