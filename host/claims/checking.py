@@ -14,6 +14,7 @@ from .chip import chip_checks
 from .claim import Claim
 from .determinism import determinism_checks
 from .evidence import AttentionEvidence
+from .functional import DecodeEvidence, functional_checks
 from .inference import inference_checks
 from .judging import Answer, Finding, judge, unjudged
 from .softmax_bounds import softmax_checks
@@ -31,6 +32,7 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **attacc_checks(AttAccEvidence()),
         **inference_checks(),
         **chip_checks(),
+        **functional_checks(DecodeEvidence()),
     }
 
 

@@ -172,7 +172,6 @@ def test_heads_go_round_stacks_and_channels():
     ("sizes", "message"),
     [
         ({"batch": 0}, "batch = 0: must be at least 1"),
-        ({"stacks": 0}, "stacks = 0: must be at least 1"),
         ({"reuse_rows": -1}, "reuse_rows = -1: must be at least 1"),
     ],
 )
@@ -202,7 +201,7 @@ def test_contexts_that_do_not_fit():
     """A bank has 16384 rows: K and V of 2**18 tokens x 128 elements of int8 take 512 each, so 16 heads fit."""
     spec = dataclasses.replace(make_case(INT8, tokens=4, dim=128).spec, max_tokens=2**18)
     with pytest.raises(MachineCapacityError, match="17 heads of 262144 tokens x 128 per channel: its banks hold 16"):
-        AttaccDevice(spec, load_device("attacc-bank"), batch=16 * 16 + 1, stacks=1)
+        AttaccDevice(spec, load_device("attacc-bank"), batch=16 * 16 + 1)
 
 
 @quick

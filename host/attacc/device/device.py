@@ -46,32 +46,23 @@ class _Pass(NamedTuple):
 
 
 class AttaccDevice:
-    """`batch` requests on `stacks` HBM stacks; default: those of one device of `hardware`.
+    """`batch` requests on all stacks of `hardware`, whose devices share the heads.
 
     reuse_rows: query heads of one KV head that a unit multiplies with a row of K or V once it is read (S1-12, GQA).
 
     Raises MachineCapacityError when the contexts do not fit, ValueError for what the device does not compute.
     """
 
-    def __init__(
-        self,
-        spec: AttentionSpec,
-        hardware: HbmPim,
-        *,
-        batch: int,
-        stacks: int | None = None,
-        reuse_rows: int = 1,
-    ) -> None:
+    def __init__(self, spec: AttentionSpec, hardware: HbmPim, *, batch: int, reuse_rows: int = 1) -> None:
         _check(spec)
-        nr_stacks = hardware.stacks.stacks_per_device if stacks is None else stacks
-        for name, size in {"batch": batch, "stacks": nr_stacks, "reuse_rows": reuse_rows}.items():
+        for name, size in {"batch": batch, "reuse_rows": reuse_rows}.items():
             if size < 1:
                 raise ValueError(f"{name} = {size}: must be at least 1")
         self.spec, self.hardware, self.batch, self.reuse_rows, self.tokens = spec, hardware, batch, reuse_rows, 0
-        self.stacks = nr_stacks
+        self._nr_stacks = hardware.stacks.devices * hardware.stacks.stacks_per_device
         self._geometry = HeadGeometry(hardware=hardware, dim=spec.dim, element_bits=spec.operands.bits)
         nr_heads = batch * spec.kv_heads
-        channels = min(nr_heads, nr_stacks * hardware.stacks.channels)
+        channels = min(nr_heads, self._nr_stacks * hardware.stacks.channels)
         self._matrix_rows = self._geometry.rows(spec.max_tokens)
         heads_per_channel = -(-nr_heads // channels)
         self._check_capacity(heads_per_channel)
@@ -79,8 +70,8 @@ class AttaccDevice:
             Channel(
                 hardware,
                 self._memory(heads_per_channel),
-                stack=index % nr_stacks,
-                channel=index // nr_stacks,
+                stack=index % self._nr_stacks,
+                channel=index // self._nr_stacks,
                 reuse_rows=reuse_rows,
             )
             for index in range(channels)
@@ -141,8 +132,8 @@ class AttaccDevice:
     def stream(self, q: Integers, *, stack: int, channel: int) -> Iterator[Command]:
         """The commands that `decode` gives to a channel. Raises ValueError for a channel without heads."""
         self._check_loaded()
-        index = channel * self.stacks + stack
-        if not 0 <= stack < self.stacks or not 0 <= index < len(self._channels):
+        index = channel * self._nr_stacks + stack
+        if not 0 <= stack < self._nr_stacks or not 0 <= index < len(self._channels):
             raise ValueError(f"stack {stack}, channel {channel}: no head lives there")
         return self._stream(index, q)
 
