@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from host.machines.hbm_pim import CommandTiming, HbmPim
 
-__all__ = ["ProductCycles", "gemv_s", "product_cycles", "row_openings", "softmax_s", "stretched_cycles", "waves"]
+from .commands import CommandCounts
+
+__all__ = ["ProductCycles", "gemv_s", "head_cycles", "product_cycles", "softmax_s", "stretched_cycles", "waves"]
 
 GIGA, PS = 1e9, 1e-12
 SOFTMAX_BITS = 16  # width of the elements that the operations of the softmax unit are stated for
@@ -42,9 +44,16 @@ def product_cycles(timing: CommandTiming, *, macs: int, row_openings: int, moves
     )
 
 
-def row_openings(timing: CommandTiming, macs: int) -> int:
-    """Rows that commands open which read one column after the other, from the first column of a row on."""
-    return -(-macs // timing.macs_per_row)
+def head_cycles(timing: CommandTiming, commands: CommandCounts) -> tuple[ProductCycles, ProductCycles]:
+    """Cycles of the products of one head with K and with V; each begins with a row of its own."""
+    score, context = (
+        product_cycles(timing, macs=macs, row_openings=-(-macs // timing.macs_per_row), moves=moves)
+        for macs, moves in (
+            (commands.mac_score, commands.moves_before_softmax),
+            (commands.mac_context, commands.moves_after_softmax),
+        )
+    )
+    return score, context
 
 
 def waves(pim: HbmPim, heads: int) -> int:

@@ -11,7 +11,7 @@ from host.llm.operators import Step, layer_operators
 from host.machines.cost import Cost, in_sequence, overlapped, repeated
 from host.machines.gpu_times import GIGA, TERA
 
-from .attention_work import AttentionWork, Priced
+from .attention_work import AttentionSeconds, AttentionWork, Priced
 from .energy import Energy
 from .gpu_parts import activation_part, all_reduce_part, fc_part, link_part, norm_part
 from .schedules import RULES, BlockSeconds, coprocessed_s, exposed
@@ -29,7 +29,7 @@ class LayerPrices:
     """One layer of a decode step of `batch` requests. Raises ValueError for a batch below 1."""
 
     def __init__(self, system: HeteroSystem, batch: int) -> None:
-        self._system, self._batch = system, batch
+        self._system, self._batch, self._attention = system, batch, system.attention
         operators = layer_operators(system.model, Step(batch=batch, context=1))
         named = {operator.name: operator for operator in operators}
         server, quant, mode = system.server, system.quant, system.energy_mode
@@ -55,17 +55,18 @@ class LayerPrices:
 
     def seconds(self, context: int) -> float:
         """`cost(context).seconds`, for those who need no more."""
-        return self._left(self._busy(context)).seconds + self._rest_s
+        return self._left(self._attention.seconds(self._work(context))).seconds + self._rest_s
 
     def sides_s(self, context: int) -> tuple[float, float]:
         """Seconds of the two `sides`."""
-        busy = self._busy(context)
+        busy = self._busy(self._attention.seconds(self._work(context)))
         return busy.seconds - busy.attention + self._rest_s, busy.attention
 
     def cost(self, context: int) -> Cost:
         """The tree of the layer. A part that overlaps others has what remains of it, and its own time below."""
-        left, rule = self._left(self._busy(context)), RULES[self._system.schedule]
-        score, softmax, weighted = (priced.cost for priced in self._attention(context))
+        score, softmax, weighted = (priced.cost for priced in self._attention.priced(self._work(context)))
+        left = self._left(AttentionSeconds(score.seconds, softmax.seconds, weighted.seconds))
+        rule = RULES[self._system.schedule]
         links = [priced.cost for priced in self._links]
         parts = [
             _remaining(self._fc["qkv"].cost, left.qkv, rule),
@@ -84,23 +85,19 @@ class LayerPrices:
         gpus = [*self._fc.values(), *self._links, *self._rest]
         return (
             in_sequence("GPUs", [priced.cost for priced in gpus]),
-            in_sequence("attention", [priced.cost for priced in self._attention(context)]),
+            in_sequence("attention", [priced.cost for priced in self._attention.priced(self._work(context))]),
         )
 
     def energies(self, context: int) -> dict[str, Energy]:
         """Of each part, by its name."""
-        parts = [*self._fc.values(), *self._attention(context), *self._links, *self._rest]
+        parts = [*self._fc.values(), *self._attention.priced(self._work(context)), *self._links, *self._rest]
         return {priced.cost.name: priced.energy for priced in parts}
 
     def _work(self, context: int) -> AttentionWork:
         system, step = self._system, Step(batch=self._batch, context=context)
         return AttentionWork.of(system.model, system.quant, step, system.fidelity, system.energy_mode)
 
-    def _attention(self, context: int) -> tuple[Priced, Priced, Priced]:
-        return self._system.attention.priced(self._work(context))
-
-    def _busy(self, context: int) -> BlockSeconds:
-        attention = self._system.attention.seconds(self._work(context))
+    def _busy(self, attention: AttentionSeconds) -> BlockSeconds:
         return BlockSeconds(
             qkv=self._fc["qkv"].cost.seconds,
             projection=self._fc["projection"].cost.seconds,
@@ -109,9 +106,9 @@ class LayerPrices:
             softmax=attention.softmax,
         )
 
-    def _left(self, busy: BlockSeconds) -> BlockSeconds:
+    def _left(self, attention: AttentionSeconds) -> BlockSeconds:
         head_share = min(1.0, self._system.server.gpus.count / self._system.model.heads)
-        return exposed(self._system.schedule, busy, head_share=head_share)
+        return exposed(self._system.schedule, self._busy(attention), head_share=head_share)
 
     def _transfers(self, elements: dict[str, int]) -> tuple[Priced, ...]:
         attention, gpus = self._system.attention, self._system.server.gpus.count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from .attacc import AttAccEvidence, attacc_checks
 from .attacc_device import attacc_device_checks
 from .attention import attention_checks
 from .bounds import bound_checks
@@ -14,6 +15,7 @@ from .chip import chip_checks
 from .claim import Claim
 from .determinism import determinism_checks
 from .evidence import AttentionEvidence
+from .functional import DecodeEvidence, functional_checks
 from .inference import inference_checks
 from .judging import Answer, Finding, judge, unjudged
 from .softmax_bounds import softmax_checks
@@ -28,9 +30,11 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **bound_checks(),
         **softmax_checks(),
         **determinism_checks(),
+        **attacc_checks(AttAccEvidence()),
         **inference_checks(),
         **chip_checks(),
         **attacc_device_checks(),
+        **functional_checks(DecodeEvidence()),
     }
 
 

@@ -101,9 +101,12 @@ def _fitting(variant: Variant, goal: Goal, batches: Sequence[int] | None) -> tup
         most = variant.largest_batch()
     except MachineCapacityError as error:
         return [], str(error)
+    least = variant.smallest_batch
     if batches is None:
-        return batches_to_try(most), "not even one request fits; take fewer tokens or fewer bits"
-    return [batch for batch in dict.fromkeys(batches) if batch <= most], f"{most:,} requests fit at most"
+        tried = [batch for batch in batches_to_try(most) if batch >= least]
+        return tried, f"fewer than {least} of such requests fit; take fewer tokens or fewer bits"
+    tried = [batch for batch in dict.fromkeys(batches) if least <= batch <= most]
+    return tried, f"it takes {least:,} to {most:,} requests"
 
 
 def _between(best_first: list[Design]) -> list[Design]:

@@ -24,8 +24,9 @@ Scope = Literal["model", "attention"]
 class Variant:
     """One partition and schedule on a machine.
 
-    choices: what it is, as {"weights": "1-D, outputs over 128 units"}. largest_batch: requests that fit; raises
-    MachineCapacityError if not even the weights do. price: cost of a decode step of a batch that fits.
+    choices: what it is, as {"weights": "1-D, outputs over 128 units"}. smallest_batch: that it can be used with.
+    largest_batch: requests that fit; raises MachineCapacityError if not even the weights do. price: cost of a decode
+    step of a batch between the two.
     """
 
     machine: str
@@ -33,3 +34,4 @@ class Variant:
     largest_batch: Callable[[], int]
     price: Callable[[int], Cost]
     energy: Energy
+    smallest_batch: int = 1

@@ -168,6 +168,7 @@ def _notes(found: Plan) -> tuple[str, ...]:
     reasons = Counter(f"{refusal.variant.machine}: {refusal.reason}" for refusal in found.refusals)
     shown = [f"{count:,} variants cannot serve. {reason}" for reason, count in reasons.most_common(MOST_REASONS)]
     return (
+        "GPUs: layers only, as document 1 counts. Machines with memory in their units: the output matrix, too.",
         "Each variant with its best batch. Bound by: what most of the time of all parts goes to, overlapped or not.",
         *shown,
     )

@@ -208,7 +208,7 @@ def test_prefill_is_bound_by_the_slower(tile, ops, bandwidth):
         (lambda chip: replace(chip, kv=KvPlacement(4, "parts")), "compat none"),
         (lambda chip: replace(chip, unit_system="metric").token_latency(1), "si, seed"),
         (lambda chip: chip.token_latency(0), "context = 0"),
-        (lambda chip: replace(chip, seed_compat="as_printed").token_latency(4095), "4095 tokens"),
+        (lambda chip: replace(chip, seed_compat="as_printed").token_latency(4095), "4,095 tokens"),
         (lambda chip: replace(chip, seed_compat="as_printed", quant=INT8).token_latency(4096), "bits"),
         (
             lambda chip: replace(chip, seed_compat="as_printed", kv=banks_per_head(2)).token_latency(4096),
