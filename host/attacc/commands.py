@@ -42,9 +42,14 @@ class CommandCounts:
         return self.mv_sb_score + self.mv_sb_context
 
     @property
-    def moves(self) -> int:
-        """Commands that move data between the buffer die and the GEMV units, in either direction."""
-        return self.wr_gb + self.mv_sb + self.mv_gb
+    def moves_before_softmax(self) -> int:
+        """Moves between the buffer die and the GEMV units for the scores: of queries, and of scores."""
+        return self.wr_gb + self.mv_sb_score
+
+    @property
+    def moves_after_softmax(self) -> int:
+        """Moves between the buffer die and the GEMV units for the weighted sums: of weights, and of sums."""
+        return self.mv_gb + self.mv_sb_context
 
 
 def head_commands(units: GemvUnits, *, tokens: int, dim: int, element_bits: int) -> CommandCounts:
@@ -58,7 +63,9 @@ def head_commands(units: GemvUnits, *, tokens: int, dim: int, element_bits: int)
         if size < 1:
             raise ValueError(f"{name} = {size}: must be at least 1")
     if 8 * units.command_bytes % element_bits:
-        raise ValueError(f"element_bits = {element_bits}: the {units.command_bytes} bytes of a command hold no whole ones")
+        raise ValueError(
+            f"element_bits = {element_bits}: the {units.command_bytes} bytes of a command hold no whole ones"
+        )
     lanes = 8 * units.command_bytes // element_bits
     columns = _ceil(dim, units.banks * lanes)
     rows = _ceil(tokens, units.token_groups)

@@ -14,7 +14,7 @@ from host.llm.catalogue import published_model
 from host.llm.model import ModelConfig
 from host.llm.operators import Step
 from host.llm.quantisation import INT4, QuantConfig
-from host.machines.bank_chip import BankChip
+from host.machines.bank_chip import BankChip, bank_chips
 from host.machines.chip_memory import ChipMemory, UnitSystem
 from host.machines.cost import Cost, in_sequence, overlapped
 from host.machines.decode_step import MemoryPlan, weight_cost
@@ -158,18 +158,25 @@ class PimChip:
             rule=rule,
         )
 
-    def _refuse_unpublished(self, context: int) -> None:
-        published = {
-            "the model": replace(self.model, name="") == replace(published_model("llama-7b"), name=""),
-            "bits": self.quant == INT4,
-            f"{context} tokens": context == PUBLISHED_CONTEXT,
+    def differs_from_document(self, context: int) -> tuple[str, ...]:
+        """What is not as in the document's own table, whose lambda and units are open; empty if it has this number."""
+        aim, chip = bank_chips().load("aim-8die"), self.chip
+        alike = {
+            "another model": replace(self.model, name="") == replace(published_model("llama-7b"), name=""),
+            "other bits": self.quant == INT4,
+            f"{context:,} tokens": context == PUBLISHED_CONTEXT,
             f"{self.kv.units_per_head} banks per head": self.kv.units_per_head in (1, PUBLISHED_BANKS_PER_HEAD),
-            "a new k and v that move": self.kv.append == "not counted",
-            f"units {self.unit_system}": self.unit_system == "seed",
-            "the partition": self.weights in (None, oned_out(self.memory.units)) and self.fusion == "separate",
+            "maxima and sums instead of scores": self.kv.merge != "parts",
+            "k and v that move": self.kv.append == "not counted",
+            "another partition": self.weights in (None, oned_out(self.memory.units)) and self.fusion == "separate",
             "weights spread unevenly": self.imbalance == 1,
+            "another chip": (chip.banks, chip.controller, chip.link.die_gb_per_s)
+            == (aim.banks, aim.controller, aim.link.die_gb_per_s),
         }
-        other = [what for what, same in published.items() if not same]
+        return tuple(what for what, same in alike.items() if not same)
+
+    def _refuse_unpublished(self, context: int) -> None:
+        other = self.differs_from_document(context) + (() if self.unit_system == "seed" else ("units si",))
         if other:
             raise ValueError(
                 f"compat as_printed: document 2 printed no number for {', '.join(other)}; it has llama-7b at 4 bits, "

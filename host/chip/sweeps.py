@@ -19,6 +19,7 @@ SweepAxis = Literal["lambda_s", "bm_gb_per_s", "cbm_gb_per_s", "cm_gb_per_s", "c
 """lambda; BM of all banks, CBM of all links, CM of the controller, in the document's letters; tokens."""
 
 DECIMALS = 6  # of a value of a profile
+LARGEST_EXPONENT = 15  # with these decimals, within the precision of decimal arithmetic
 BANDWIDTHS = ("banks.die_gb_per_s", "link.die_gb_per_s", "controller.gb_per_s")
 
 
@@ -75,8 +76,10 @@ def scaled(chip: BankChip, factor: Decimal) -> BankChip:
 
 
 def _fitting(value: Decimal) -> Decimal:
-    """Rounded to the decimals that a profile may state."""
-    return value.quantize(Decimal(1).scaleb(-DECIMALS)) if value.is_finite() else value
+    """Rounded to the decimals that a profile may state; numbers beyond all machines are left to its rules."""
+    if not value.is_finite() or value.adjusted() > LARGEST_EXPONENT:
+        return value
+    return value.quantize(Decimal(1).scaleb(-DECIMALS))
 
 
 def _whole_tokens(tokens: Decimal) -> int:

@@ -26,9 +26,9 @@ __all__ = [
     "weight_bytes",
 ]
 
-Counted = Literal["layers", "gemv", "matrices", "all"]
-"""What counts as a parameter: matrices of the layers; these and the output matrix, which is what a decode step reads;
-these and the embedding, where it is not tied; all of these and the weights of norms."""
+Counted = Literal["none", "layers", "gemv", "matrices", "all"]
+"""What counts as a parameter: nothing, where weights are elsewhere; matrices of the layers; these and the output one,
+which is what a decode step reads; these and the embedding, where it is not tied; all of these and weights of norms."""
 
 
 def attention_parameters(model: ModelConfig) -> int:
@@ -53,6 +53,8 @@ def embedding_parameters(model: ModelConfig) -> int:
 
 def parameters(model: ModelConfig, counted: Counted) -> int:
     """Parameters of a model. Biases are not counted. Raises ValueError where the vocabulary is needed and unknown."""
+    if counted == "none":
+        return 0
     total = model.layers * (attention_parameters(model) + ffn_parameters(model))
     if counted == "layers":
         return total

@@ -14,7 +14,7 @@ from .kv_placement import HEAD_PER_UNIT, UNPRUNED, KvPlacement, KvPruning, kv_wo
 from .near_memory import NearMemory, work_cost
 from .weight_partition import Fusion, WeightPartition, oned_out, weight_work
 
-__all__ = ["MemoryPlan", "decode_cost", "kv_cost", "spread_over_all", "weight_cost"]
+__all__ = ["MemoryPlan", "decode_cost", "kv_cost", "spread_over_all", "step_of", "weight_cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,15 @@ def decode_cost(
 
     Does not ask whether all of it fits, which `placement` says. Raises ValueError for what the machine cannot do.
     """
-    return in_sequence(
-        "decode step",
-        [
-            weight_cost(machine, model, quant, step, plan),
-            kv_cost(machine, model, quant, step, plan.kv, pruning=pruning),
-        ],
+    return step_of(
+        weight_cost(machine, model, quant, step, plan),
+        kv_cost(machine, model, quant, step, plan.kv, pruning=pruning),
     )
+
+
+def step_of(weights: Cost, kv: Cost) -> Cost:
+    """A decode step of its two parts, which follow one another: attention waits for q, k and v."""
+    return in_sequence("decode step", [weights, kv])
 
 
 def weight_cost(machine: NearMemory, model: ModelConfig, quant: QuantConfig, step: Step, plan: MemoryPlan) -> Cost:

@@ -16,7 +16,7 @@ from pim_runtime.hardware.assembly import inherited, records_of
 from pim_runtime.hardware.profile_files import ProfileFolder
 from pim_runtime.quantities import Integer, Number, Quantity
 
-__all__ = ["BufferDie", "CommandTiming", "GemvUnits", "HbmEnergy", "HbmPim", "HbmStacks", "hbm_pims"]
+__all__ = ["BufferDie", "ChannelBanks", "CommandTiming", "GemvUnits", "HbmEnergy", "HbmPim", "HbmStacks", "hbm_pims"]
 
 PicojoulePerByte = Annotated[Decimal, Number("pJ/B", 6)]
 PicojoulePerBit = Annotated[Decimal, Number("pJ/bit", 6)]
@@ -40,6 +40,21 @@ class HbmStacks:
     def total_bytes(self) -> int:
         """Memory of all stacks of all devices."""
         return self.devices * self.stacks_per_device * self.stack_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelBanks:
+    """The DRAM of a channel, wherever units are: ranks of a pseudo channel, and so on down to the rows of a bank."""
+
+    ranks: Annotated[int, Integer("ranks", at_least=1)]
+    bank_groups: Annotated[int, Integer("bank groups", at_least=1)]
+    banks: Annotated[int, Integer("banks", at_least=1)]
+    rows: Annotated[int, Integer("rows", at_least=1)]
+
+    @property
+    def groups(self) -> int:
+        """Bank groups of a pseudo channel, of all its ranks."""
+        return self.ranks * self.bank_groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +133,7 @@ class HbmPim:
 
     name: str
     stacks: HbmStacks
+    banks: ChannelBanks
     units: GemvUnits
     timing: CommandTiming
     buffer_die: BufferDie
@@ -125,7 +141,9 @@ class HbmPim:
     provenance: tuple[Quantity, ...]
 
     @classmethod
-    def of(cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None) -> HbmPim:
+    def of(
+        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
+    ) -> HbmPim:
         """The devices whose profile `file` states `own` and takes the other values from `base`."""
         quantities = inherited(cls, file, own, base or {})
         return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
