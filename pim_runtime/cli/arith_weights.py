@@ -56,15 +56,24 @@ def run(arguments: argparse.Namespace) -> Report:
 
 
 def _weights(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespace) -> Section:
-    from host.llm.parameters import attention_parameters, embedding_parameters, ffn_parameters, parameters
+    from host.llm.parameters import (
+        attention_parameters,
+        embedding_parameters,
+        ffn_parameters,
+        parameters,
+        printed_layer_parameters,
+    )
 
     attention, ffn, layers = attention_parameters(model), ffn_parameters(model), parameters(model, "layers")
+    printed = printed_layer_parameters(model)
     says = "325 GB" if arguments.model == DOCUMENT_MODEL and quant.weight_bits == DOCUMENT_BITS else None
+    wrong = "E3-4" if says else ""
     rows = [
         _row("attention of a layer", attention, quant.weight_bits),
         _row("feed-forward of a layer", ffn, quant.weight_bits),
-        _row("one layer, as the printed formula", attention + ffn, quant.weight_bits, errors="E3-1"),
-        _row("all layers", layers, quant.weight_bits, says, "E3-1 E3-4 E3-7"),
+        _row("the formula of document 3, which is of one layer", printed, quant.weight_bits, errors="E3-1 E3-7"),
+        _row("all layers by that formula", model.layers * printed, quant.weight_bits, errors="E3-7"),
+        _row("all layers", layers, quant.weight_bits, says, wrong),
     ]
     if model.vocabulary is not None:
         embedding, matrices, all_weights = (
@@ -75,7 +84,7 @@ def _weights(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespa
         tied = "embedding, and output" if model.tied else "embedding"
         rows.append(_row(tied, embedding, quant.weight_bits))
         rows += [] if model.tied else [_row("output", embedding, quant.weight_bits)]
-        rows.append(_row("layers with these", matrices, quant.weight_bits, says, "E3-4"))
+        rows.append(_row("layers with these", matrices, quant.weight_bits, says, wrong))
         rows.append(_row("norms", all_weights - matrices, quant.weight_bits))
         rows.append(_row("everything but biases", all_weights, quant.weight_bits))
     notes = [] if model.vocabulary is not None else ["The vocabulary was not published: the embedding is left out."]
@@ -83,29 +92,36 @@ def _weights(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespa
     return Section(
         title="Weights",
         tables=(Table(title=title, columns=COLUMNS, rows=tuple(rows)),),
-        notes=(*notes, *error_notes(("E3-1", "E3-4", "E3-7"))),
+        notes=(*notes, *error_notes(("E3-1", *wrong.split(), "E3-7"))),
     )
 
 
 def _caches(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespace) -> Section:
-    from host.llm.parameters import kv_bytes_peak, kv_elements_per_token, weight_bytes
+    from host.llm.parameters import (
+        kv_bytes_peak,
+        kv_elements_per_token,
+        printed_kv_elements_per_token,
+        weight_bytes,
+    )
 
     batch, tokens = arguments.batch, arguments.prompt + arguments.new
     peak_bytes = kv_bytes_peak(model, quant, batch=batch, prompt=arguments.prompt, new_tokens=arguments.new)
     asked = {"model": arguments.model, **{name: getattr(arguments, name) for name in DOCUMENT_LOAD}}
     known = asked == {"model": DOCUMENT_MODEL, **DOCUMENT_LOAD} and quant.kv_bits == DOCUMENT_BITS
+    wrong = "E3-4" if known else ""
     element, bits = kv_elements_per_token(model), quant.kv_bits
     rows = (
+        _row("a token by the formula of document 3", printed_kv_elements_per_token(model), bits, errors="E3-7"),
         _row("a token", element, bits),
         _row(f"a request of {tokens} tokens", tokens * element, bits),
-        _row(f"{batch} requests, at their peak", batch * tokens * element, bits, "1.2 TB" if known else None, "E3-4"),
+        _row(f"{batch} requests, at their peak", batch * tokens * element, bits, "1.2 TB" if known else None, wrong),
     )
     compared: dict[str, Counted] = {"layers": "layers"}
     if model.vocabulary is not None:
         compared["layers, embedding and output"] = "matrices"
     says = "3.8" if known and quant.weight_bits == DOCUMENT_BITS else None
     ratios = tuple(
-        (what, peak_bytes / weight_bytes(model, quant, counted), says, "E3-4") for what, counted in compared.items()
+        (what, peak_bytes / weight_bytes(model, quant, counted), says, wrong) for what, counted in compared.items()
     )
     peak = f"At the peak {peak_bytes / TB:.4g} TB, which are {peak_bytes / TIB:.4g} TiB."
     return Section(
@@ -123,7 +139,7 @@ def _caches(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespac
                 rows=ratios,
             ),
         ),
-        notes=(peak, *error_notes(("E3-4", "E3-7"))),
+        notes=(peak, *error_notes((*wrong.split(), "E3-7"))),
     )
 
 
@@ -145,5 +161,6 @@ def _operations(model: ModelConfig, tokens: int) -> Section:
 
 
 def _row(what: str, elements: int, bits: int, says: str | None = None, errors: str = "") -> tuple[Cell, ...]:
+    """says: what document 3 prints for this, and `errors` those of it, which are its formula's if it prints nothing."""
     nbytes = elements * bits // 8
     return what, elements, nbytes, nbytes / GB, nbytes / GIB, says, errors

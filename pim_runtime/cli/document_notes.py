@@ -12,7 +12,7 @@ def error_notes(ids: Iterable[str]) -> tuple[str, ...]:
 
     Raises KeyError for an id that no error has.
     """
-    from host.claims.registry import load_registry
+    from host.claims.registry import load_document_errors
 
-    errors = load_registry().document_errors
+    errors = load_document_errors()
     return tuple(f"{id_}  wrong: {errors[id_].wrong}. Right: {errors[id_].right}." for id_ in dict.fromkeys(ids))
