@@ -86,7 +86,7 @@ def test_weights_of_a_config_file(report, small_model):
     weights = rows(sections["Weights"])
     assert weights["attention of a layer"]["elements"] == 2 * 64 * 8 * (8 + 4)
     assert weights["feed-forward of a layer"]["elements"] == 3 * 64 * 96
-    assert weights["output"]["elements"] == 6400
+    assert weights["output matrix"]["elements"] == 6400
     assert weights["norms"]["elements"] == 5 * 64
     assert "33 tokens is longer than the model was trained for: 32" in text(sections)
 
