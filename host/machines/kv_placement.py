@@ -197,6 +197,7 @@ class _Shape:
         return Round(
             times=times,
             units=units,
+            operation="attention",
             element_bits=self.quant.kv_bits,
             read_bytes=units * read_bytes,
             macs=units * products * self.scores * self.model.dim,

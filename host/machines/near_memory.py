@@ -20,10 +20,13 @@ from typing import Literal, Protocol
 
 from .cost import Bound, Cost, in_sequence
 
-__all__ = ["Direction", "LinkTime", "NearMemory", "Round", "UnitRule", "Work", "work_cost"]
+__all__ = ["Direction", "LinkTime", "NearMemory", "Operation", "Round", "UnitRule", "Work", "work_cost"]
 
 Direction = Literal["broadcast", "scatter", "gather"]
 """One buffer to all units of a round; to each its own; from each its own."""
+
+Operation = Literal["product", "attention"]
+"""What a unit multiplies for: a matrix and vectors; queries and a cache, with what happens to the scores between."""
 
 UnitRule = Literal["overlapped", "summed"]
 """Whether a unit reads while it multiplies, or before."""
@@ -65,7 +68,7 @@ class NearMemory(Protocol):
     @property
     def watts(self) -> float | None: ...
 
-    def unit_macs_per_s(self, element_bits: int) -> float:
+    def unit_macs_per_s(self, operation: Operation, element_bits: int) -> float:
         """Multiplications with additions per second of one unit, with stored elements of so many bits.
 
         Raises ValueError for bits that it cannot multiply.
@@ -89,6 +92,7 @@ class Round:
 
     times: int
     units: int
+    operation: Operation
     element_bits: int
     read_bytes: Fraction
     macs: Fraction
@@ -163,7 +167,7 @@ def _unit_cost(machine: NearMemory, rounds: Sequence[Round]) -> Cost:
     for one in rounds:
         share = one.times * one.imbalance / one.units
         reading_s = float(one.read_bytes * share) / machine.unit_bytes_per_s
-        computing_s = float(one.macs * share) / machine.unit_macs_per_s(one.element_bits)
+        computing_s = float(one.macs * share) / machine.unit_macs_per_s(one.operation, one.element_bits)
         if machine.unit_rule == "summed" or reading_s >= computing_s:
             seconds["unit bandwidth"] += reading_s
         if machine.unit_rule == "summed" or reading_s < computing_s:

@@ -183,6 +183,7 @@ def _round(gemv: Gemv, quant: QuantConfig, partition: WeightPartition, rows: int
     return Round(
         times=gemv.times,
         units=partition.units,
+        operation="product",
         element_bits=quant.weight_bits,
         read_bytes=gemv.inputs * gemv.outputs * Fraction(quant.weight_bits, 8),
         macs=traffic.macs,

@@ -59,7 +59,7 @@ class Machine:
     unit_bytes: int = 1 << 30
     watts: float | None = None
 
-    def unit_macs_per_s(self, element_bits):
+    def unit_macs_per_s(self, operation, element_bits):
         return self.macs_per_s
 
     def link_time(self, direction, *, link_bytes, unit_bytes, units):
@@ -69,6 +69,12 @@ class Machine:
         return 0.0
 
 
+def published_server():
+    """The DPUs of document 0 with its kernel."""
+    work = dpu_works().load("pim-attention")
+    return DpuServer(load_profile("seed-2023"), work, work)
+
+
 @pytest.fixture(scope="module")
 def aim():
     return ChipMemory(bank_chips().load("aim-8die"), "seed")
@@ -76,7 +82,7 @@ def aim():
 
 @pytest.fixture(scope="module")
 def dpus():
-    return DpuServer(load_profile("seed-2023"), dpu_works().load("pim-attention"))
+    return published_server()
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +167,10 @@ def test_host_calls_are_those_of_the_timing_model(dpus):
 
 
 def test_fewer_workers_than_the_pipeline_needs_are_slower(dpus):
-    slower = replace(dpus, work=replace(dpus.work, tasklets=replace(dpus.work.tasklets, workers=8)))
-    assert slower.unit_macs_per_s(8) == pytest.approx(dpus.unit_macs_per_s(8) * 8 / 11)
+    few = replace(dpus.attention, tasklets=replace(dpus.attention.tasklets, workers=8))
+    slower = replace(dpus, attention=few)
+    assert slower.unit_macs_per_s("product", 8) == dpus.unit_macs_per_s("product", 8)
+    assert slower.unit_macs_per_s("attention", 8) == pytest.approx(dpus.unit_macs_per_s("attention", 8) * 8 / 11)
 
 
 # ---- all machines
@@ -289,12 +297,12 @@ def test_query_heads_share_what_is_read(aim):
         (lambda: kv_work(toy(), INT4, Step(batch=1, context=1), KvPlacement(9, "parts"), units=8), "there are 8"),
         (lambda: work_cost(Machine(), "weights", too_wide()), "16"),
         (
-            lambda: DpuServer(
-                load_profile("seed-2023").with_values({"dpu.max_tasklets": 16}), dpu_works().load("pim-attention")
+            lambda: replace(
+                published_server(), hardware=load_profile("seed-2023").with_values({"dpu.max_tasklets": 16})
             ),
             "17 tasklets",
         ),
-        (lambda: DpuServer(load_profile("seed-2023"), dpu_works().load("pim-attention")).unit_macs_per_s(6), "6 bits"),
+        (lambda: published_server().unit_macs_per_s("attention", 6), "6 bits"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
@@ -307,6 +315,7 @@ def too_wide():
     one = Round(
         times=1,
         units=17,
+        operation="product",
         element_bits=8,
         read_bytes=zero,
         macs=zero,
