@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Place",
-    "add_chip_options",
+    "add_chip_option",
+    "add_lambda_option",
     "add_model_options",
     "add_reading_options",
     "add_work_options",
@@ -62,9 +63,13 @@ def add_model_options(options: Options) -> None:
         options.add_argument(f"--{what}-bits", type=int, default=4, help=f"bits of {meaning} {DEFAULT}")
 
 
-def add_chip_options(options: Options) -> None:
-    """Declare the chip, and lambda."""
+def add_chip_option(options: Options) -> None:
+    """Declare the chip."""
     options.add_argument("--chip", default="aim-8die", metavar="NAME", help=f"a shipped profile, or a .toml {DEFAULT}")
+
+
+def add_lambda_option(options: Options) -> None:
+    """Declare lambda."""
     options.add_argument(
         "--lambda",
         dest="lambda_s",
@@ -146,12 +151,10 @@ def chosen_bits(arguments: argparse.Namespace) -> QuantConfig:
 
 
 def chosen_bank_chip(arguments: argparse.Namespace) -> BankChip:
-    """The chip with its lambda. Raises ProfileError where there is none, and for a lambda that cannot be."""
-    from host.chip.sweeps import with_axes
+    """The chip. Raises ProfileError where there is none."""
     from host.machines.bank_chip import bank_chips
 
-    chip = bank_chips().load(arguments.chip)
-    return chip if arguments.lambda_s is None else with_axes(chip, {"lambda_s": arguments.lambda_s})
+    return bank_chips().load(arguments.chip)
 
 
 def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
@@ -169,11 +172,13 @@ def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
 
 
 def chosen_chip(arguments: argparse.Namespace, place: Place) -> PimChip:
-    """The chip with its model. Raises ValueError or PimError for what cannot be."""
+    """The chip with its lambda and its model. Raises ValueError or PimError for what cannot be."""
     from host.chip.document import PimChip
+    from host.chip.sweeps import with_axes
 
+    bank_chip = chosen_bank_chip(arguments)
     chip = PimChip(
-        chosen_bank_chip(arguments),
+        bank_chip if arguments.lambda_s is None else with_axes(bank_chip, {"lambda_s": arguments.lambda_s}),
         chosen_model(arguments),
         chosen_bits(arguments),
         place.kv,
