@@ -88,15 +88,13 @@ def run(arguments: argparse.Namespace) -> Report:
     from host.chip.decode_experiment import run_decode
     from host.chip.emulated_chip import EmulatedChip
     from host.llm.engine import NumpyEngine
-    from host.llm.generation import generate
+    from host.llm.generation import check_request, generate
     from host.llm.weights import random_weights
 
     model = _model(arguments)
     weights = random_weights(model, seed=arguments.seed)
     prompt = _prompt(arguments, model)
-    recomputed = generate(
-        weights, NumpyEngine(weights), prompt, arguments.new, cache="recomputed", precision=arguments.precision
-    )
+    check_request(model, prompt, arguments.new)
     hardware = chosen_hardware(arguments)
     if arguments.bank_kib is not None:
         hardware = hardware.with_values({"dpu.mram_bytes": arguments.bank_kib << 10})
@@ -113,6 +111,9 @@ def run(arguments: argparse.Namespace) -> Report:
         setup_seconds = time.perf_counter() - started
         with progress("decoding", total=arguments.new) as advance:
             decode = run_decode(weights, chip, prompt, arguments.new, precision=arguments.precision, advance=advance)
+        recomputed = generate(
+            weights, NumpyEngine(weights), prompt, arguments.new, cache="recomputed", precision=arguments.precision
+        )
         return Report(
             title=f"{model.name} decodes on {arguments.banks} emulated banks",
             sections=(

@@ -18,7 +18,6 @@ def decode(*arguments):
     return main(["chip", "decode", *SMALL, *arguments])
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -46,7 +45,7 @@ def test_all_checks_pass(arguments, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--prompt", "3,11"), "token 11 at place 1: the vocabulary has 0 to 10"),
+        (("--prompt", "3,11", "--new", "2"), "token 11 at place 1: the vocabulary has 0 to 10"),
         (("--prompt-len", "13", "--new", "1"), "a prompt of 13 tokens and 1 new ones"),
         (("--prompt", "3", "--prompt-len", "2"), "--prompt has a length of its own"),
         (("--new", "2", "--partition", "3x1"), "--partition 3x1: is over 3 banks, and the chip has 2"),
