@@ -5,9 +5,10 @@ A batch is priced once, and then each context: only attention depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from host.llm.operators import Step, layer_operators
+from host.llm.operators import Operator, Step, layer_operators
 from host.machines.cost import Cost, in_sequence, overlapped, repeated
 from host.machines.gpu_times import GIGA, TERA
 
@@ -19,7 +20,7 @@ from .schedules import RULES, BlockSeconds, coprocessed_s, exposed
 if TYPE_CHECKING:
     from .systems import HeteroSystem
 
-__all__ = ["LayerPrices"]
+__all__ = ["LayerPrices", "least_layer_s"]
 
 COPROCESSED = "weights shared between GPUs and the memory that computes attention"
 FC = ("qkv", "projection", "ffn_up", "ffn_down")
@@ -40,13 +41,7 @@ class LayerPrices:
             )
             for name in FC
         }
-        reduced = all_reduce_part(server, named["projection"], quant=quant)
-        norm = norm_part(server, named["norm"], named["residual"], quant=quant, mode=mode)
-        self._rest = (
-            _twice(reduced),  # after the projection, and after the feed-forward network
-            _twice(norm),
-            activation_part(server, named["activation"], quant=quant, mode=mode),
-        )
+        self._rest = _rest_parts(system, named)
         self._links = self._transfers(
             {"send q, k, v": named["qkv"].output_elements, "return outputs": named["projection"].input_elements}
         )
@@ -136,6 +131,24 @@ class LayerPrices:
             pim_flops_per_s=2 * pim_bytes_per_s / (element_bits / 8),
             batch=self._batch,
         )
+
+
+def least_layer_s(system: HeteroSystem, batch: int) -> float:
+    """A bound from below that never falls when the batch grows: all-reduces, norms and the activation."""
+    operators = {operator.name: operator for operator in layer_operators(system.model, Step(batch=batch, context=1))}
+    return sum(part.cost.seconds for part in _rest_parts(system, operators))
+
+
+def _rest_parts(system: HeteroSystem, operators: Mapping[str, Operator]) -> tuple[Priced, Priced, Priced]:
+    """What is neither a product nor attention; nothing overlaps it, unless whole batches do."""
+    server, quant, mode = system.server, system.quant, system.energy_mode
+    reduced = all_reduce_part(server, operators["projection"], quant=quant)
+    norm = norm_part(server, operators["norm"], operators["residual"], quant=quant, mode=mode)
+    return (
+        _twice(reduced),  # after the projection, and after the feed-forward network
+        _twice(norm),
+        activation_part(server, operators["activation"], quant=quant, mode=mode),
+    )
 
 
 def _remaining(cost: Cost, seconds: float, rule: str) -> Cost:
