@@ -5,6 +5,7 @@ Owns `Registry` and the two files in `data`. Files are read with `yaml.safe_load
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import yaml
 
 from .claim import Claim, DocumentError, RegistryError, claim_from, document_error_from
 
-__all__ = ["Registry", "load_document_errors", "load_registry", "parse_registry"]
+__all__ = ["Registry", "load_registry", "parse_registry"]
 
 _SCHEMA_VERSION = 1
 _CLAIMS_FILE, _ERRORS_FILE = "claims.yaml", "document_errors.yaml"
@@ -51,14 +52,14 @@ class Registry:
         return tuple(claim for claim in self.claims if any(fnmatchcase(claim.id, pattern) for pattern in patterns))
 
 
+@functools.cache
 def load_registry() -> Registry:
-    """The registry that is shipped. Raises RegistryError if its files were damaged."""
-    return parse_registry(_shipped(_CLAIMS_FILE), _shipped(_ERRORS_FILE))
-
-
-def load_document_errors() -> Mapping[str, DocumentError]:
-    """The errors of the documents that are shipped, by id. Raises RegistryError if their file was damaged."""
-    return _document_errors(_shipped(_ERRORS_FILE))
+    """The registry that is shipped, read once. Raises RegistryError if its files were damaged."""
+    folder = importlib.resources.files("host.claims").joinpath("data")
+    return parse_registry(
+        folder.joinpath(_CLAIMS_FILE).read_text(encoding="utf-8"),
+        folder.joinpath(_ERRORS_FILE).read_text(encoding="utf-8"),
+    )
 
 
 def parse_registry(claims_text: str, errors_text: str) -> Registry:
@@ -88,10 +89,6 @@ def parse_registry(claims_text: str, errors_text: str) -> Registry:
         published=content["published"],
         golden=content["golden"],
     )
-
-
-def _shipped(file: str) -> str:
-    return importlib.resources.files("host.claims").joinpath("data", file).read_text(encoding="utf-8")
 
 
 def _mapping_of(text: str) -> dict[str, Any]:
