@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from .document_notes import error_notes
+from .document_notes import document_says, error_notes
 from .model_options import add_bits_options, add_model_option, chosen_model, chosen_quant, count, model_section
 from .output import Cell, Column, Report, Section, Table
 
@@ -70,7 +70,7 @@ def _weights(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespa
     from host.llm.parameters import attention_parameters, ffn_parameters, parameters, printed_layer_parameters
 
     bits, printed = quant.weight_bits, printed_layer_parameters(model)
-    said = _said("325 GB", {"model": DOCUMENT_MODEL}, (bits,), arguments)
+    said, said_more = (_said(claim, {"model": DOCUMENT_MODEL}, (bits,), arguments) for claim in ("C3-01", "C3-02"))
     rows = [
         _row("attention of a layer", attention_parameters(model), bits),
         _row("feed-forward of a layer", ffn_parameters(model), bits),
@@ -80,7 +80,7 @@ def _weights(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespa
     ]
     unknown = "The vocabulary was not published: the embedding is left out."
     if model.vocabulary is not None:
-        rows += _matrix_rows(model, bits, said)
+        rows += _matrix_rows(model, bits, said_more)
     return Section(
         title="Weights",
         tables=(Table(title=f"Weights of {bits} bits", columns=COLUMNS, rows=tuple(rows)),),
@@ -111,7 +111,7 @@ def _caches(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespac
 
     batch, tokens, bits = arguments.batch, arguments.prompt + arguments.new, quant.kv_bits
     element, asked = kv_elements_per_token(model), {"model": DOCUMENT_MODEL, **DOCUMENT_LOAD}
-    said = _said("1.2 TB", asked, (bits,), arguments)
+    said = _said("C3-03", asked, (bits,), arguments)
     rows = (
         _row("a token by the formula of document 3", printed_kv_elements_per_token(model), bits, Said(None, "E3-7")),
         _row("a token", element, bits),
@@ -120,7 +120,7 @@ def _caches(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespac
     )
     peak_bytes = kv_bytes_peak(model, quant, batch=batch, prompt=arguments.prompt, new_tokens=arguments.new)
     peak = f"At the peak {peak_bytes / TB:.4g} TB, which are {peak_bytes / TIB:.4g} TiB."
-    ratio_said = _said("3.8", asked, (quant.weight_bits, bits), arguments)
+    ratio_said = _said("C3-04", asked, (quant.weight_bits, bits), arguments)
     return Section(
         title="KV caches",
         tables=(
@@ -171,7 +171,7 @@ def _row(what: str, elements: int, bits: int, said: Said = NOTHING) -> tuple[Cel
     return what, elements, nbytes, nbytes / GB, nbytes / GIB, *said
 
 
-def _said(text: str, asked: Mapping[str, object], bits: tuple[int, ...], arguments: argparse.Namespace) -> Said:
-    """What document 3 prints if it is about these arguments and bits; all of it is in the wrong unit."""
+def _said(claim: str, asked: Mapping[str, object], bits: tuple[int, ...], arguments: argparse.Namespace) -> Said:
+    """What document 3 prints for a claim if it is about these arguments and bits; all of it is in the wrong unit."""
     known = all(getattr(arguments, name) == value for name, value in asked.items())
-    return Said(text, "E3-4") if known and set(bits) == {DOCUMENT_BITS} else NOTHING
+    return Said(str(document_says(claim)[""]), "E3-4") if known and set(bits) == {DOCUMENT_BITS} else NOTHING

@@ -58,7 +58,7 @@ def test_weights_of_document_3_with_its_errors(report):
     assert (peak["bytes"], peak["document 3 says"], peak["errors"]) == (1_314_259_992_576, "1.2 TB", "E3-4")
     ratios = rows(sections["KV caches"], 1)
     assert ratios["layers"]["times"] == pytest.approx(3.7778, rel=1e-4)
-    assert ratios["layers"]["document 3 says"] == "3.8"
+    assert ratios["layers"]["document 3 says"] == "3.8x"
     for error in ("E3-1  wrong", "E3-4  wrong", "E3-7  wrong", "1.314 TB, which are 1.195 TiB"):
         assert error in text(sections)
 
