@@ -16,9 +16,9 @@ from .chip_options import (
     chosen_chip,
     chosen_places,
     decimals,
-    tokens,
 )
 from .document_notes import error_notes
+from .model_options import count
 from .output import Column, Report, Section, Table, Value
 from .pictures import add_picture_option, picture_section
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (_, what, unit) in AXES.items():
         axes.add_argument(f"--{name}", type=decimals, metavar="N,...", help=f"{what}, in {unit}")
     add_model_options(parser)
-    parser.add_argument("--len", type=tokens, default=4096, help="tokens of the context (default: %(default)s)")
+    parser.add_argument("--len", type=count, default=4096, help="tokens of the context (default: %(default)s)")
     add_chip_option(parser)
     add_lambda_option(parser)
     add_work_options(parser)
