@@ -13,7 +13,7 @@ from typing import Any
 from host.machines.hbm_pim import HbmPim, hbm_pims
 
 from .commands import head_commands
-from .hbm_pim_times import ProductCycles, product_cycles, stretched_cycles
+from .hbm_pim_times import ProductCycles, product_cycles, row_openings, stretched_cycles
 
 __all__ = ["SimulatedStack", "closed_form_cycles", "simulated_stacks"]
 
@@ -49,9 +49,13 @@ def closed_form_cycles(row: SimulatedStack) -> float:
 def _products(pim: HbmPim, row: SimulatedStack) -> tuple[ProductCycles, ProductCycles]:
     commands = head_commands(pim.units, tokens=row.tokens, dim=row.dim, element_bits=row.element_bits)
     return (
-        product_cycles(pim.timing, macs=commands.mac_score, moves=commands.moves_before_softmax),
-        product_cycles(pim.timing, macs=commands.mac_context, moves=commands.moves_after_softmax),
+        _product(pim, commands.mac_score, commands.moves_before_softmax),
+        _product(pim, commands.mac_context, commands.moves_after_softmax),
     )
+
+
+def _product(pim: HbmPim, macs: int, moves: int) -> ProductCycles:
+    return product_cycles(pim.timing, macs=macs, row_openings=row_openings(pim.timing, macs), moves=moves)
 
 
 def _row(row: dict[str, Any]) -> SimulatedStack:

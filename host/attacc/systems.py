@@ -25,7 +25,7 @@ from .attention_work import AttentionDevice
 from .energy import Energy, EnergyMode, total
 from .memory import requests_that_fit
 from .pim_attention import PimAttention
-from .pricing import LayerPrices
+from .pricing import LayerPrices, least_layer_s
 from .schedules import RULES, FfnPlace, Schedule, batch_level_s
 
 __all__ = ["HeteroSystem", "Latency", "SystemName", "attacc_system", "decode_contexts"]
@@ -146,6 +146,7 @@ class HeteroSystem:
             fits=self.most_requests(contexts[-1], rule),
             slo_s=slo_s,
             what=self.name,
+            least_s=self._least_step_s,
         )
 
     def _layers(self, batch: int, contexts: Sequence[int]) -> list[Cost]:
@@ -154,6 +155,10 @@ class HeteroSystem:
             return [_batch_level([half.sides(context) for half in halves]) for context in contexts]
         prices = LayerPrices(self, batch)
         return [prices.cost(context) for context in contexts]
+
+    def _least_step_s(self, batch: int) -> float:
+        """A bound from below of `step_s`, of batch_level too: two halves take no less of these than a whole."""
+        return self.model.layers * least_layer_s(self, batch)
 
     def _step_seconds(self, batch: int, contexts: Sequence[int]) -> list[float]:
         if self.schedule == "batch_level":

@@ -244,8 +244,8 @@ def shared_heads() -> Answer:
     mha, mqa = speedup(_gpt3()), speedup(one_kv_head)
     return Holds(
         passed=mqa < mha and worst <= 1.1,
-        detail=f"speed-up {mha:.2f} with a KV head each, {mqa:.2f} with one for all; attention with reuse, over that of "
-        f"unshared heads by their number: {worst:.3f}",
+        detail=f"speed-up {mha:.2f} with a KV head each, {mqa:.2f} with one for all; attention with reuse, over what "
+        f"unshared heads take by their number: {worst:.3f}",
     )
 
 
@@ -288,7 +288,8 @@ def alternatives(evidence: AttAccEvidence) -> Answer:
     }
     return Holds(
         passed=slower and max(scaling) < 2,
-        detail=f"{len(cells)} points and batches; twice the GPUs give {min(scaling):.2f} to {max(scaling):.2f} times as much",
+        detail=f"{len(cells)} points and batches; twice the GPUs decode {min(scaling):.2f} to {max(scaling):.2f} times "
+        "as much",
         ours={"golden_2048_2048_54": numbers},
     )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from host.chip.document import PimChip
     from host.machines.bank_chip import BankChip
     from host.machines.kv_placement import KvAppend, KvPlacement
-    from host.machines.weight_partition import WeightPartition
+    from host.machines.weight_partition import BankLinks, WeightPartition
 
 __all__ = [
     "Place",
@@ -27,6 +27,7 @@ __all__ = [
     "chosen_chip",
     "chosen_places",
     "decimals",
+    "partition_of",
 ]
 
 Options: TypeAlias = argparse._ActionsContainer  # a parser, or a group of one
@@ -164,7 +165,7 @@ def chosen_chip(arguments: argparse.Namespace, place: Place) -> PimChip:
         seed_compat=arguments.compat,
         fusion=arguments.fusion,
     )
-    return replace(chip, weights=_partition(arguments, chip.memory.units))
+    return replace(chip, weights=partition_of(arguments.partition, chip.memory.units, arguments.bank_links))
 
 
 def decimals(text: str) -> tuple[Decimal, ...]:
@@ -172,23 +173,21 @@ def decimals(text: str) -> tuple[Decimal, ...]:
     return tuple(map(_decimal, text.split(",")))
 
 
-def _partition(arguments: argparse.Namespace, units: int) -> WeightPartition:
+def partition_of(text: str, units: int, bank_links: BankLinks = "none") -> WeightPartition:
     """The value of --partition. Raises ValueError for one that is unknown or does not use all banks."""
     from host.machines.weight_partition import WeightPartition
 
     known: Mapping[str, tuple[int, int]] = {"oned_out": (units, 1), "oned_in": (1, units)}
-    outputs, separator, inputs = arguments.partition.partition("x")
-    if arguments.partition in known:
-        parts = known[arguments.partition]
+    outputs, separator, inputs = text.partition("x")
+    if text in known:
+        parts = known[text]
     elif separator and outputs.isdecimal() and inputs.isdecimal():
         parts = int(outputs), int(inputs)
     else:
-        raise ValueError(f"--partition {arguments.partition}: give {', '.join(known)}, or as in 16x8")
-    partition = WeightPartition(*parts, arguments.bank_links)
+        raise ValueError(f"--partition {text}: give {', '.join(known)}, or as in 16x8")
+    partition = WeightPartition(*parts, bank_links)
     if partition.units != units:
-        raise ValueError(
-            f"--partition {arguments.partition}: is over {partition.units} banks, and the chip has {units}"
-        )
+        raise ValueError(f"--partition {text}: is over {partition.units} banks, and the chip has {units}")
     return partition
 
 
