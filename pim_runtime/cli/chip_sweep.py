@@ -16,9 +16,9 @@ from .chip_options import (
     chosen_chip,
     chosen_places,
     decimals,
-    tokens,
 )
 from .document_notes import error_notes
+from .model_options import count
 from .output import Column, Report, Section, Table, Value
 from .pictures import add_picture_option, picture_section
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (_, what, unit) in AXES.items():
         axes.add_argument(f"--{name}", type=decimals, metavar="N,...", help=f"{what}, in {unit}")
     add_model_options(parser)
-    parser.add_argument("--len", type=tokens, default=4096, help="tokens of the context (default: %(default)s)")
+    parser.add_argument("--len", type=count, default=4096, help="tokens of the context (default: %(default)s)")
     add_chip_option(parser)
     add_lambda_option(parser)
     add_work_options(parser)
@@ -75,13 +75,13 @@ def run(arguments: argparse.Namespace) -> Report:
     points = {name: sweep(chip, arguments.len, swept) for name, chip in chips.items()}
     table, chip = _table(axes, points), next(iter(chips.values()))
     title = f"{chip.model.name} on chips like {chip.chip.name}: tokens per second"
-    thresholds = _thresholds(chips, arguments.len)
+    thresholds = _thresholds(chips, arguments.len) if "lambdas" in axes else {}
     return Report(
         title=title,
         sections=(
             Section(
                 title="Sweep",
-                values=thresholds if "lambdas" in axes else (),
+                values=tuple(thresholds.values()),
                 tables=(table,),
                 notes=(
                     f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}.",
@@ -102,13 +102,13 @@ def _refuse_many(axes: Mapping[str, Sequence[Decimal]]) -> None:
         raise ValueError(f"{count:,} combinations: at most {MOST_POINTS:,}. Give fewer values.")
 
 
-def _thresholds(chips: Mapping[str, PimChip], context: int) -> tuple[Value, ...]:
+def _thresholds(chips: Mapping[str, PimChip], context: int) -> dict[str, Value]:
     """For each place the lambda that takes as long as everything else; it does not depend on the chip's lambda."""
     from host.chip.document import lambda_threshold_s
 
     costs = {name: chip.token_latency(context) for name, chip in chips.items()}
-    return tuple(
-        Value(
+    return {
+        name: Value(
             name=f"lambda that doubles the time, {name}",
             value=US * lambda_threshold_s(cost),
             unit="us",
@@ -116,7 +116,7 @@ def _thresholds(chips: Mapping[str, PimChip], context: int) -> tuple[Value, ...]
             source=f"{cost.transfers} transfers",
         )
         for name, cost in costs.items()
-    )
+    }
 
 
 def _table(axes: Mapping[str, Sequence[Decimal]], points: Mapping[str, Sequence[SweepPoint]]) -> Table:
@@ -136,7 +136,7 @@ def _drawn(
     axes: Mapping[str, Sequence[Decimal]],
     points: Mapping[str, Sequence[SweepPoint]],
     chips: Mapping[str, PimChip],
-    thresholds: Sequence[Value],
+    thresholds: Mapping[str, Value],
     title: str,
 ) -> Figure:
     from ..report.curves import curves_plot
@@ -144,7 +144,10 @@ def _drawn(
     ((name, _),) = axes.items()
     axis, what, unit = AXES[name]
     chip = next(iter(chips.values()))
-    marks = {f"{one.name}: {one.value:.3g} us": float(str(one.value)) / US for one in thresholds}
+    marks = {}
+    for place, threshold in thresholds.items():
+        lambda_us = float(str(threshold.value))
+        marks[place] = (f"{threshold.name}: {lambda_us:.3g} us", lambda_us / US)
     return curves_plot(
         {
             place: sorted((float(point.values[axis]), point.tokens_per_s) for point in swept)
@@ -154,5 +157,5 @@ def _drawn(
         x_axis=f"{what} ({unit})",
         y_axis="tokens per second",
         caption=f"Modelled on profile {chip.chip.name}, units {chip.unit_system}, compat {chip.seed_compat}.",
-        marks=marks if axis == "lambda_s" else {},
+        marks=marks,
     )

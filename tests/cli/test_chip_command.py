@@ -82,7 +82,7 @@ def test_table_shows_ours_beside_what_is_printed(report):
 )
 def test_the_document_is_followed_as_far_as_asked(report, compat, total):
     content, _ = report("table", "--units", "seed", "--compat", compat)
-    names, rows = table_of(section(content, "As document 2 prints it"))
+    names, rows = table_of(section(content, "In the columns of document 2"))
     assert names[-1] == "total"
     assert {row[0]: row[-1] for row in rows}[FOUR] == total
 
@@ -179,7 +179,6 @@ def test_sweeps_of_the_cheaper_chip(report):
     [
         (["table", "--model", "llama-8b"], "no model 'llama-8b'"),
         (["table", "--chip", "aim"], "no chip of banks 'aim'"),
-        (["table", "--w-bits", "5"], "weight_bits = 5"),
         (["table", "--lambda=-1"], "not negative"),
         (["table", "--banks-per-head", "0"], "0 units per head"),
         (["table", "--banks-per-head", "129"], "129 units per head"),
@@ -214,6 +213,7 @@ def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch
     [
         [],
         ["table", "--len", "0"],
+        ["table", "--w-bits", "5"],
         ["table", "--len", "-3"],
         ["table", "--lambda", "fast"],
         ["table", "--lambda", "nan"],
