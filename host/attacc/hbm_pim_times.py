@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from host.machines.hbm_pim import CommandTiming, HbmPim
 
-__all__ = ["ProductCycles", "gemv_s", "product_cycles", "softmax_s", "stretched_cycles", "waves"]
+__all__ = ["ProductCycles", "gemv_s", "product_cycles", "row_openings", "softmax_s", "stretched_cycles", "waves"]
 
 GIGA, PS = 1e9, 1e-12
 SOFTMAX_BITS = 16  # width of the elements that the operations of the softmax unit are stated for
@@ -33,13 +33,18 @@ class ProductCycles:
         return self.mac + self.row + self.move
 
 
-def product_cycles(timing: CommandTiming, *, macs: int, moves: int) -> ProductCycles:
-    """Cycles of so many commands that multiply, and so many that move."""
+def product_cycles(timing: CommandTiming, *, macs: int, row_openings: int, moves: int) -> ProductCycles:
+    """Cycles of so many commands that multiply, of which some open a row first, and so many that move."""
     return ProductCycles(
         mac=macs * timing.mac_cycles,
-        row=-(-macs // timing.macs_per_row) * timing.row_cycles,
+        row=row_openings * timing.row_cycles,
         move=moves * timing.move_cycles,
     )
+
+
+def row_openings(timing: CommandTiming, macs: int) -> int:
+    """Rows that commands open which read one column after the other, from the first column of a row on."""
+    return -(-macs // timing.macs_per_row)
 
 
 def waves(pim: HbmPim, heads: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .attacc import AttAccEvidence, attacc_checks
+from .attacc_device import attacc_device_checks
 from .attention import attention_checks
 from .bounds import bound_checks
 from .chip import chip_checks
@@ -30,6 +31,7 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **softmax_checks(),
         **determinism_checks(),
         **attacc_checks(AttAccEvidence()),
+        **attacc_device_checks(),
         **inference_checks(),
         **chip_checks(),
         **functional_checks(DecodeEvidence()),

@@ -21,7 +21,7 @@ from host.machines.hbm_pim import HbmPim
 
 from ..attention_work import AttentionWork
 from ..commands import CommandCounts, head_commands
-from ..hbm_pim_times import gemv_s, product_cycles
+from ..hbm_pim_times import gemv_s, product_cycles, waves
 from ..pim_attention import PimAttention
 from .activity import Activity, total_activity
 from .commands import Mnemonic
@@ -53,12 +53,13 @@ class DeviceOutcome:
         return total_activity(self.activities.values())
 
     @property
-    def fills_channels(self) -> bool:
-        """Whether all channels in use have equally many heads of K and V: then both times are the same.
+    def shares_as_stated(self) -> bool:
+        """Whether the longest channel has as many query heads as the closed form gives it: then both times are equal.
 
-        The closed form shares out query heads. A device has to compute them where their K and V are stored.
+        The closed form shares out query heads. A device computes them where the K and V that they share are stored.
         """
-        return len({activity.commands["SETH"] for activity in self.activities.values()}) == 1
+        spec, hardware, batch = self.device.spec, self.device.hardware, self.device.batch
+        return waves(hardware, batch * spec.kv_heads) * spec.queries == waves(hardware, batch * spec.heads)
 
 
 def run_on_device(workload: Workload, hardware: HbmPim, *, reuse_rows: int = 1) -> DeviceOutcome:
@@ -107,10 +108,10 @@ def _stated_commands(device: AttaccDevice, counts: CommandCounts) -> dict[Mnemon
 
 def _stated_s(device: AttaccDevice) -> float:
     """S1-9 and S1-12, as `HeteroSystem` prices them in a model with heads like these."""
-    spec = device.spec
+    spec, bits = device.spec, device.spec.operands.bits
     work = AttentionWork.of(
         toy(heads=spec.heads, kv_heads=spec.kv_heads, dim=spec.dim, hidden=spec.heads * spec.dim),
-        QuantConfig(kv_bits=spec.operands.bits),
+        QuantConfig(bits, bits, bits),
         Step(batch=device.batch, context=device.tokens),
         "simple",
         "fixed",
