@@ -14,10 +14,11 @@ from host.attention.sums import SoftmaxSums
 
 from .controller import Accumulators, Precision
 from .engine import Engine, Vectors
-from .integer_decoder import TILE_TOKENS, Decoder
+from .integer_decoder import TILE_TOKENS, Decoder, checked_tokens
+from .model import ModelConfig
 from .weights import DecoderWeights, MatrixKey
 
-__all__ = ["Cache", "CountedEngine", "Generated", "Generation", "generate", "generated"]
+__all__ = ["Cache", "CountedEngine", "Generated", "Generation", "check_request", "generate", "generated"]
 
 Cache = Literal["cached", "recomputed"]
 """Whether K and V of earlier tokens are kept, or computed again for every new token."""
@@ -94,6 +95,18 @@ def generated(decoder: Decoder, prompt: Sequence[int], *, cache: Cache = "cached
             new = tokens
 
 
+def check_request(model: ModelConfig, prompt: Sequence[int], new_tokens: int) -> None:
+    """Raise ValueError or TypeError for a prompt that is none, or leaves no room in the context for new tokens."""
+    if new_tokens < 1:
+        raise ValueError(f"{new_tokens} new tokens: at least 1")
+    checked_tokens(prompt, model.vocabulary or 0)
+    if len(prompt) + new_tokens - 1 > model.max_tokens:
+        raise ValueError(
+            f"a prompt of {len(prompt)} tokens and {new_tokens} new ones: the context of model {model.name!r} has room "
+            f"for {model.max_tokens} tokens, and only the last one does not join it"
+        )
+
+
 def generate(
     weights: DecoderWeights,
     engine: Engine,
@@ -106,16 +119,10 @@ def generate(
 ) -> Generation:
     """`new_tokens` tokens that follow a prompt, and counts of what they took.
 
-    Raises ValueError for a prompt that leaves no room for them, TypeError and ValueError for what cannot be decoded.
+    Raises what `check_request` raises, and ValueError for what cannot be decoded.
     """
     model = weights.model
-    if new_tokens < 1:
-        raise ValueError(f"{new_tokens} new tokens: at least 1")
-    if len(prompt) + new_tokens - 1 > model.max_tokens:
-        raise ValueError(
-            f"a prompt of {len(prompt)} tokens and {new_tokens} new ones: the context of model {model.name!r} has room "
-            f"for {model.max_tokens} tokens, and only the last one does not join it"
-        )
+    check_request(model, prompt, new_tokens)
     counted = CountedEngine(engine, layers=model.layers, max_tokens=model.max_tokens)
     decoder = Decoder(weights, counted, precision=precision, tile_tokens=tile_tokens)
     stream = generated(decoder, prompt, cache=cache)

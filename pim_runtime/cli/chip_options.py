@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from host.llm.quantisation import QuantConfig
     from host.machines.bank_chip import BankChip
     from host.machines.kv_placement import KvAppend, KvPlacement
-    from host.machines.weight_partition import WeightPartition
+    from host.machines.weight_partition import BankLinks, WeightPartition
 
 __all__ = [
     "Place",
-    "add_chip_options",
+    "add_chip_option",
+    "add_lambda_option",
     "add_model_options",
     "add_reading_options",
     "add_work_options",
@@ -28,6 +29,7 @@ __all__ = [
     "chosen_model",
     "chosen_places",
     "decimals",
+    "partition_of",
     "tokens",
 ]
 
@@ -62,9 +64,13 @@ def add_model_options(options: Options) -> None:
         options.add_argument(f"--{what}-bits", type=int, default=4, help=f"bits of {meaning} {DEFAULT}")
 
 
-def add_chip_options(options: Options) -> None:
-    """Declare the chip, and lambda."""
+def add_chip_option(options: Options) -> None:
+    """Declare the chip."""
     options.add_argument("--chip", default="aim-8die", metavar="NAME", help=f"a shipped profile, or a .toml {DEFAULT}")
+
+
+def add_lambda_option(options: Options) -> None:
+    """Declare lambda."""
     options.add_argument(
         "--lambda",
         dest="lambda_s",
@@ -146,12 +152,10 @@ def chosen_bits(arguments: argparse.Namespace) -> QuantConfig:
 
 
 def chosen_bank_chip(arguments: argparse.Namespace) -> BankChip:
-    """The chip with its lambda. Raises ProfileError where there is none, and for a lambda that cannot be."""
-    from host.chip.sweeps import with_axes
+    """The chip. Raises ProfileError where there is none."""
     from host.machines.bank_chip import bank_chips
 
-    chip = bank_chips().load(arguments.chip)
-    return chip if arguments.lambda_s is None else with_axes(chip, {"lambda_s": arguments.lambda_s})
+    return bank_chips().load(arguments.chip)
 
 
 def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
@@ -169,11 +173,13 @@ def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
 
 
 def chosen_chip(arguments: argparse.Namespace, place: Place) -> PimChip:
-    """The chip with its model. Raises ValueError or PimError for what cannot be."""
+    """The chip with its lambda and its model. Raises ValueError or PimError for what cannot be."""
     from host.chip.document import PimChip
+    from host.chip.sweeps import with_axes
 
+    bank_chip = chosen_bank_chip(arguments)
     chip = PimChip(
-        chosen_bank_chip(arguments),
+        bank_chip if arguments.lambda_s is None else with_axes(bank_chip, {"lambda_s": arguments.lambda_s}),
         chosen_model(arguments),
         chosen_bits(arguments),
         place.kv,
@@ -181,7 +187,7 @@ def chosen_chip(arguments: argparse.Namespace, place: Place) -> PimChip:
         seed_compat=arguments.compat,
         fusion=arguments.fusion,
     )
-    return replace(chip, weights=_partition(arguments, chip.memory.units))
+    return replace(chip, weights=partition_of(arguments.partition, chip.memory.units, arguments.bank_links))
 
 
 def decimals(text: str) -> tuple[Decimal, ...]:
@@ -189,23 +195,21 @@ def decimals(text: str) -> tuple[Decimal, ...]:
     return tuple(map(_decimal, text.split(",")))
 
 
-def _partition(arguments: argparse.Namespace, units: int) -> WeightPartition:
+def partition_of(text: str, units: int, bank_links: BankLinks = "none") -> WeightPartition:
     """The value of --partition. Raises ValueError for one that is unknown or does not use all banks."""
     from host.machines.weight_partition import WeightPartition
 
     known: Mapping[str, tuple[int, int]] = {"oned_out": (units, 1), "oned_in": (1, units)}
-    outputs, separator, inputs = arguments.partition.partition("x")
-    if arguments.partition in known:
-        parts = known[arguments.partition]
+    outputs, separator, inputs = text.partition("x")
+    if text in known:
+        parts = known[text]
     elif separator and outputs.isdecimal() and inputs.isdecimal():
         parts = int(outputs), int(inputs)
     else:
-        raise ValueError(f"--partition {arguments.partition}: give {', '.join(known)}, or as in 16x8")
-    partition = WeightPartition(*parts, arguments.bank_links)
+        raise ValueError(f"--partition {text}: give {', '.join(known)}, or as in 16x8")
+    partition = WeightPartition(*parts, bank_links)
     if partition.units != units:
-        raise ValueError(
-            f"--partition {arguments.partition}: is over {partition.units} banks, and the chip has {units}"
-        )
+        raise ValueError(f"--partition {text}: is over {partition.units} banks, and the chip has {units}")
     return partition
 
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from .chip_options import (
-    add_chip_options,
+    add_chip_option,
+    add_lambda_option,
     add_model_options,
     add_reading_options,
     add_work_options,
@@ -52,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         axes.add_argument(f"--{name}", type=decimals, metavar="N,...", help=f"{what}, in {unit}")
     add_model_options(parser)
     parser.add_argument("--len", type=tokens, default=4096, help="tokens of the context (default: %(default)s)")
-    add_chip_options(parser)
+    add_chip_option(parser)
+    add_lambda_option(parser)
     add_work_options(parser)
     add_reading_options(parser)
     add_picture_option(parser, "the rates of both places over the one quantity that is swept")
@@ -60,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """The sweep. Raises PimError, ValueError or OSError for what cannot be asked."""
+    from host.chip.document import setup_differences
     from host.chip.sweeps import sweep
 
     axes = {name: getattr(arguments, name) for name in AXES if getattr(arguments, name) is not None}
@@ -83,7 +86,7 @@ def run(arguments: argparse.Namespace) -> Report:
                 notes=(
                     f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}.",
                     f"What is not swept is as in profile {chip.chip.name}; {arguments.len:,} tokens of context.",
-                    *error_notes(("E2-12", "E2-14")),
+                    *(() if setup_differences(chip.chip, chip.model, chip.quant) else error_notes(("E2-12", "E2-14"))),
                 ),
             ),
             *picture_section(arguments.plot, lambda: _drawn(axes, points, chips, thresholds, title), table),

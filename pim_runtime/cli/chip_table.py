@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from .chip_options import (
     Place,
-    add_chip_options,
+    add_chip_option,
+    add_lambda_option,
     add_model_options,
     add_reading_options,
     add_work_options,
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, chip, where everything is, and how to read the document."""
     add_model_options(parser)
     parser.add_argument("--len", type=tokens, default=4096, help="tokens of the context (default: %(default)s)")
-    add_chip_options(parser)
+    add_chip_option(parser)
+    add_lambda_option(parser)
     add_work_options(parser)
     parser.add_argument(
         "--spread",
