@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from host.llm.model import ModelConfig
     from host.machines.cost import Cost
 
-__all__ = ["LABELS", "about_section", "document_layout", "picture_parts", "place_section", "training_note"]
+__all__ = ["LABELS", "about_section", "document_layout", "fit_note", "picture_parts", "place_section", "training_note"]
 
 US = 1e6
 TOTAL = "total"
@@ -81,6 +81,19 @@ def training_note(model: ModelConfig, context: int) -> tuple[str, ...]:
     if context <= model.max_tokens:
         return ()
     return (f"{model.name} was trained for {model.max_tokens:,} tokens; {context:,} are more.",)
+
+
+def fit_note(chip: PimChip, contexts: Iterable[int]) -> str:
+    """Which of some contexts do not fit, however weights are spread; empty if all do."""
+    from host.machines.capacity import MachineCapacityError
+    from host.machines.placement import max_context
+
+    try:
+        longest = max_context(chip.memory, chip.model, chip.quant, chip.kv)
+    except MachineCapacityError as error:
+        return f"Does not fit: {error}"
+    beyond = [context for context in contexts if context > longest]
+    return f"Contexts of more than {longest:,} tokens do not fit." if beyond else ""
 
 
 def _terms(cost: Cost) -> tuple[Term, ...]:

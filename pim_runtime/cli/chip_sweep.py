@@ -17,6 +17,7 @@ from .chip_options import (
     chosen_places,
     decimals,
 )
+from .chip_report import fit_note
 from .document_notes import error_notes
 from .model_options import count
 from .output import Column, Report, Section, Table, Value
@@ -62,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """The sweep. Raises PimError, ValueError or OSError for what cannot be asked."""
-    from host.chip.document import setup_differences
     from host.chip.sweeps import sweep
 
     axes = {name: getattr(arguments, name) for name in AXES if getattr(arguments, name) is not None}
@@ -83,11 +83,7 @@ def run(arguments: argparse.Namespace) -> Report:
                 title="Sweep",
                 values=tuple(thresholds.values()),
                 tables=(table,),
-                notes=(
-                    f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}.",
-                    f"What is not swept is as in profile {chip.chip.name}; {arguments.len:,} tokens of context.",
-                    *(() if setup_differences(chip.chip, chip.model, chip.quant) else error_notes(("E2-12", "E2-14"))),
-                ),
+                notes=_notes(axes, chips, arguments.len),
             ),
             *picture_section(arguments.plot, lambda: _drawn(axes, points, chips, thresholds, title), table),
         ),
@@ -100,6 +96,23 @@ def _refuse_many(axes: Mapping[str, Sequence[Decimal]]) -> None:
         count *= len(values)
     if count > MOST_POINTS:
         raise ValueError(f"{count:,} combinations: at most {MOST_POINTS:,}. Give fewer values.")
+
+
+def _notes(axes: Mapping[str, Sequence[Decimal]], chips: Mapping[str, PimChip], context: int) -> tuple[str, ...]:
+    """How to read the rates, what does not fit, and the document's errors where the numbers are its own."""
+    from host.chip.document import setup_differences
+
+    chip = next(iter(chips.values()))
+    fixed = "" if "lens" in axes else f"; {context:,} tokens of context"
+    contexts = [int(tokens) for tokens in axes.get("lens", (Decimal(context),))]
+    notes = {name: fit_note(one, contexts) for name, one in chips.items()}
+    errors = () if setup_differences(chip.chip, chip.model, chip.quant) else ("E2-12", "E2-14")
+    return (
+        f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}{fixed}.",
+        f"What is not swept is as in profile {chip.chip.name}.",
+        *(f"{name}: {note}" for name, note in notes.items() if note),
+        *error_notes(error for error in errors if error == "E2-14" or "lambdas" in axes),
+    )
 
 
 def _thresholds(chips: Mapping[str, PimChip], context: int) -> dict[str, Value]:

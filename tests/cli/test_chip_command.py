@@ -174,6 +174,13 @@ def test_sweeps_of_the_cheaper_chip(report):
     assert [row[3] for row in rows] == [pytest.approx(118.6, rel=1e-3), pytest.approx(138.6, rel=1e-3)]
 
 
+def test_sweeps_say_what_does_not_fit(report):
+    _, text = report("sweep", "--lens", "4096,8192")
+    assert f"{FOUR}: Contexts of more than 7,564 tokens do not fit." in text
+    _, text = report("sweep", "--lens", "4096", "--bits", "8", "--kv-mode", "head-per-bank")
+    assert f"{HEAD}: Does not fit: " in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
