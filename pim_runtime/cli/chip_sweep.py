@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> Report:
     points = {name: sweep(chip, arguments.len, swept) for name, chip in chips.items()}
     table, chip = _table(axes, points), next(iter(chips.values()))
     title = f"{chip.model.name} on chips like {chip.chip.name}: tokens per second"
-    thresholds = _thresholds(chips, arguments.len) if "lambdas" in axes else {}
+    thresholds = _thresholds(chips, arguments.len) if tuple(axes) == ("lambdas",) else {}
     return Report(
         title=title,
         sections=(
