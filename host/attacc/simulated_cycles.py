@@ -10,10 +10,10 @@ import importlib.resources
 from dataclasses import dataclass
 from typing import Any
 
-from host.machines.hbm_pim import HbmPim, hbm_pims
+from host.machines.hbm_pim import hbm_pims
 
 from .commands import head_commands
-from .hbm_pim_times import ProductCycles, product_cycles, row_openings, stretched_cycles
+from .hbm_pim_times import head_cycles, stretched_cycles, waves
 
 __all__ = ["SimulatedStack", "closed_form_cycles", "simulated_stacks"]
 
@@ -41,21 +41,9 @@ def simulated_stacks() -> tuple[SimulatedStack, ...]:
 def closed_form_cycles(row: SimulatedStack) -> float:
     """The same by S1-9: commands that multiply and rows that they open, with refreshes; moves are hidden."""
     pim = hbm_pims().load(row.profile)
-    score, context = _products(pim, row)
-    waves = -(-row.heads // pim.stacks.channels)
-    return stretched_cycles(pim.timing, waves * (score.mac + score.row + context.mac + context.row))
-
-
-def _products(pim: HbmPim, row: SimulatedStack) -> tuple[ProductCycles, ProductCycles]:
     commands = head_commands(pim.units, tokens=row.tokens, dim=row.dim, element_bits=row.element_bits)
-    return (
-        _product(pim, commands.mac_score, commands.moves_before_softmax),
-        _product(pim, commands.mac_context, commands.moves_after_softmax),
-    )
-
-
-def _product(pim: HbmPim, macs: int, moves: int) -> ProductCycles:
-    return product_cycles(pim.timing, macs=macs, row_openings=row_openings(pim.timing, macs), moves=moves)
+    cycles = sum(product.mac + product.row for product in head_cycles(pim.timing, commands))
+    return stretched_cycles(pim.timing, waves(pim, row.heads * pim.stacks.count) * cycles)
 
 
 def _row(row: dict[str, Any]) -> SimulatedStack:

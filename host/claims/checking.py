@@ -31,10 +31,10 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **softmax_checks(),
         **determinism_checks(),
         **attacc_checks(AttAccEvidence()),
+        **attacc_device_checks(),
         **inference_checks(),
         **chip_checks(),
         **functional_checks(DecodeEvidence()),
-        **attacc_device_checks(),
     }
 
 
