@@ -35,7 +35,7 @@ NAME = "sweep"
 HELP = "tokens per second over lambda, bandwidths and context, for both places of the KV cache"
 
 US = 1e6
-MOST_POINTS = 100_000
+MOST_POINTS = 10_000
 LAMBDAS = decimals("0,1e-8,3e-8,1e-7,3e-7,1e-6,3e-6,1e-5,3e-5,1e-4,3e-4,1e-3")
 # The document's letters: BM of all banks, CBM of all links, CM of the controller.
 AXES: dict[str, tuple[SweepAxis, str, str]] = {

@@ -144,7 +144,7 @@ def test_max_context_of_what_does_not_fit(report):
     content, text = report("max-context", "--model", "llama2-70b")
     (longest,) = columns_with(section(content, "Longest context"), "longest context")
     assert set(longest) == {"weights do not fit"}
-    assert "1 banks per head do not fit" in text
+    assert "With 1 bank per head: " in text
 
 
 def test_sizes_and_prefill(report):
