@@ -110,13 +110,13 @@ def _as_text(term: Term) -> str:
 def _values(chip: PimChip, cost: Cost, printed_rate: str) -> tuple[Value, ...]:
     from host.chip.document import lambda_threshold_s
 
-    link_s = sum(cost.part(part, "link").seconds for part in ("weights", "kv"))
+    linkless_s = sum(cost.part(part, place).seconds for part in ("weights", "kv") for place in ("units", "controller"))
     lambda_us = float(chip.chip.link.transfer_us)
     return (
         Value(name="tokens/s", value=1 / cost.seconds, origin="modelled", source=f"lambda = {lambda_us:g} us"),
         Value(
             name="tokens/s without the link",
-            value=1 / (cost.seconds - link_s),
+            value=1 / linkless_s,
             origin="modelled",
             source=f"controller and banks alone{printed_rate}",
         ),
