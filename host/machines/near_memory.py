@@ -7,8 +7,8 @@ up, and a controller does the rest. A round takes
     link        what a transfer costs beyond its bytes, for each transfer, and bytes / bandwidth
     controller  bytes / bandwidth
 
-Document 2's banks, document 0's DPUs and HBM differ in the numbers of `NearMemory` only. What is moved and read follows
-from the model, in `weight_partition` and `kv_placement`.
+Document 2's banks and document 0's DPUs differ in the numbers of `NearMemory` only. What is moved and read follows from
+the model, in `weight_partition` and `kv_placement`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ largest block, of whole outputs and inputs.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -103,6 +104,7 @@ def oned_in(units: int, bank_links: BankLinks = "none") -> WeightPartition:
     return WeightPartition(1, units, bank_links)
 
 
+@functools.lru_cache(maxsize=64)  # a sweep asks for the same model at each of its points
 def model_gemvs(model: ModelConfig, fusion: Fusion = "separate") -> tuple[Gemv, ...]:
     """The products of a decode step with weights, of a layer and then the output's.
 

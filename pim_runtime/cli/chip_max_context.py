@@ -188,7 +188,7 @@ def _placement_section(
         try:
             placed = place(memory, model, quant, _placement(shared), context=context, spread="skewed")
         except MachineCapacityError as error:
-            notes.append(f"{shared} banks per head do not fit: {error}")
+            notes.append(f"With {shared} {'bank' if shared == 1 else 'banks'} per head: {error}")
             continue
         rows += [
             (

@@ -143,9 +143,10 @@ def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
 
     append, banks = APPENDS[arguments.kv_append], arguments.banks_per_head
     row = "four_banks_per_head" if banks == PUBLISHED_BANKS_PER_HEAD and arguments.merge == "scores" else ""
+    shared = f"{banks} banks per head" if banks > 1 else "1 bank per head, joined by the controller"
     places = {
         "head-per-bank": Place("1 bank per head", head_per_bank(append), "head_per_bank"),
-        "banks-per-head": Place(f"{banks} banks per head", KvPlacement(banks, arguments.merge, append), row),
+        "banks-per-head": Place(shared, KvPlacement(banks, arguments.merge, append), row),
     }
     return tuple(place for mode, place in places.items() if arguments.kv_mode in ("both", mode))
 

@@ -17,6 +17,7 @@ from .chip_options import (
     chosen_places,
     decimals,
 )
+from .chip_report import fit_note
 from .document_notes import error_notes
 from .model_options import count
 from .output import Column, Report, Section, Table, Value
@@ -34,7 +35,7 @@ NAME = "sweep"
 HELP = "tokens per second over lambda, bandwidths and context, for both places of the KV cache"
 
 US = 1e6
-MOST_POINTS = 100_000
+MOST_POINTS = 10_000
 LAMBDAS = decimals("0,1e-8,3e-8,1e-7,3e-7,1e-6,3e-6,1e-5,3e-5,1e-4,3e-4,1e-3")
 # The document's letters: BM of all banks, CBM of all links, CM of the controller.
 AXES: dict[str, tuple[SweepAxis, str, str]] = {
@@ -62,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """The sweep. Raises PimError, ValueError or OSError for what cannot be asked."""
-    from host.chip.document import setup_differences
     from host.chip.sweeps import sweep
 
     axes = {name: getattr(arguments, name) for name in AXES if getattr(arguments, name) is not None}
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> Report:
     points = {name: sweep(chip, arguments.len, swept) for name, chip in chips.items()}
     table, chip = _table(axes, points), next(iter(chips.values()))
     title = f"{chip.model.name} on chips like {chip.chip.name}: tokens per second"
-    thresholds = _thresholds(chips, arguments.len) if "lambdas" in axes else {}
+    thresholds = _thresholds(chips, arguments.len) if tuple(axes) == ("lambdas",) else {}
     return Report(
         title=title,
         sections=(
@@ -83,11 +83,7 @@ def run(arguments: argparse.Namespace) -> Report:
                 title="Sweep",
                 values=tuple(thresholds.values()),
                 tables=(table,),
-                notes=(
-                    f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}.",
-                    f"What is not swept is as in profile {chip.chip.name}; {arguments.len:,} tokens of context.",
-                    *(() if setup_differences(chip.chip, chip.model, chip.quant) else error_notes(("E2-12", "E2-14"))),
-                ),
+                notes=_notes(axes, chips, arguments.len),
             ),
             *picture_section(arguments.plot, lambda: _drawn(axes, points, chips, thresholds, title), table),
         ),
@@ -100,6 +96,23 @@ def _refuse_many(axes: Mapping[str, Sequence[Decimal]]) -> None:
         count *= len(values)
     if count > MOST_POINTS:
         raise ValueError(f"{count:,} combinations: at most {MOST_POINTS:,}. Give fewer values.")
+
+
+def _notes(axes: Mapping[str, Sequence[Decimal]], chips: Mapping[str, PimChip], context: int) -> tuple[str, ...]:
+    """How to read the rates, what does not fit, and the document's errors where the numbers are its own."""
+    from host.chip.document import setup_differences
+
+    chip = next(iter(chips.values()))
+    fixed = "" if "lens" in axes else f"; {context:,} tokens of context"
+    contexts = [int(tokens) for tokens in axes.get("lens", (Decimal(context),))]
+    notes = {name: fit_note(one, contexts) for name, one in chips.items()}
+    errors = () if setup_differences(chip.chip, chip.model, chip.quant) else ("E2-12", "E2-14")
+    return (
+        f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}{fixed}.",
+        f"What is not swept is as in profile {chip.chip.name}.",
+        *(f"{name}: {note}" for name, note in notes.items() if note),
+        *error_notes(error for error in errors if error == "E2-14" or "lambdas" in axes),
+    )
 
 
 def _thresholds(chips: Mapping[str, PimChip], context: int) -> dict[str, Value]:

@@ -144,7 +144,7 @@ def test_max_context_of_what_does_not_fit(report):
     content, text = report("max-context", "--model", "llama2-70b")
     (longest,) = columns_with(section(content, "Longest context"), "longest context")
     assert set(longest) == {"weights do not fit"}
-    assert "1 banks per head do not fit" in text
+    assert "With 1 bank per head: " in text
 
 
 def test_sizes_and_prefill(report):
@@ -172,6 +172,13 @@ def test_sweeps_of_the_cheaper_chip(report):
     assert [row[0] for row in rows] == [4, 32]
     assert rows[1][1] == pytest.approx(99.81, rel=1e-3)
     assert [row[3] for row in rows] == [pytest.approx(118.6, rel=1e-3), pytest.approx(138.6, rel=1e-3)]
+
+
+def test_sweeps_say_what_does_not_fit(report):
+    _, text = report("sweep", "--lens", "4096,8192")
+    assert f"{FOUR}: Contexts of more than 7,564 tokens do not fit." in text
+    _, text = report("sweep", "--lens", "4096", "--bits", "8", "--kv-mode", "head-per-bank")
+    assert f"{HEAD}: Does not fit: " in text
 
 
 @pytest.mark.parametrize(
