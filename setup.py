@@ -13,6 +13,7 @@ setup(
         "pim_runtime": ["profiles/*.toml", "py.typed"],
         "dpu_kernels": ["py.typed"],
         "host": ["py.typed"],
+        "host.attacc": ["data/*"],
         "host.attention": ["data/*"],
         "host.calibration": ["data/*"],
         "host.claims": ["data/*"],

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 from .bank_chip import BankChip
-from .near_memory import Direction, LinkTime, UnitRule
+from .near_memory import Direction, LinkTime, Operation, UnitRule
 
 __all__ = ["ChipMemory", "UnitSystem", "bytes_per_gb"]
 
@@ -64,7 +64,7 @@ class ChipMemory:
     def watts(self) -> None:
         """None is published."""
 
-    def unit_macs_per_s(self, element_bits: int) -> float:
+    def unit_macs_per_s(self, operation: Operation, element_bits: int) -> float:
         """The same for all widths: what the profile says of its multipliers."""
         return float(Fraction(self.chip.banks.gops) * self._giga / 2 / self.units)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
-__all__ = ["Bound", "Cost", "in_sequence", "overlapped", "repeated"]
+__all__ = ["Bound", "Cost", "averaged", "in_sequence", "overlapped", "repeated"]
 
 Bound = Literal["compute", "unit bandwidth", "link bandwidth", "link latency", "controller"]
 """What a part takes its time for: operations, memory of the units, bytes on the link, transfers, the controller."""
@@ -83,6 +84,28 @@ def repeated(cost: Cost, times: int) -> Cost:
         joules=cost.joules * times,
         parts=tuple(repeated(part, times) for part in cost.parts),
         overlap=cost.overlap,
+    )
+
+
+def averaged(costs: Sequence[Cost]) -> Cost:
+    """The mean of several runs of the same thing, part by part; names, bounds and rules are those of the last.
+
+    Raises ValueError for none, and for trees of different shapes.
+    """
+    if not costs:
+        raise ValueError("no costs to average: give at least one")
+    if len({tuple(part.name for part in cost.parts) for cost in costs}) > 1:
+        raise ValueError(f"cost {costs[-1].name!r}: trees of different parts have no mean")
+    return Cost(
+        name=costs[-1].name,
+        seconds=fmean(cost.seconds for cost in costs),
+        bound_by=costs[-1].bound_by,
+        moved_bytes=fmean(cost.moved_bytes for cost in costs),
+        transfers=costs[-1].transfers,
+        operations=fmean(cost.operations for cost in costs),
+        joules=fmean(cost.joules for cost in costs),
+        parts=tuple(averaged(parts) for parts in zip(*(cost.parts for cost in costs), strict=True)),
+        overlap=costs[-1].overlap,
     )
 
 

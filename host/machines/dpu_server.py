@@ -20,7 +20,7 @@ from pim_runtime.hardware.profile_files import ProfileFolder
 from pim_runtime.quantities import Integer, Number, Quantity
 from pim_runtime.timing import TransferMode, launch_start_ps, transfer_costs
 
-from .near_memory import Direction, LinkTime, UnitRule
+from .near_memory import Direction, LinkTime, Operation, UnitRule
 
 __all__ = ["DpuServer", "DpuWork", "HostMemory", "MacInstructions", "WorkTasklets", "dpu_works"]
 
@@ -85,21 +85,23 @@ def dpu_works() -> ProfileFolder[DpuWork]:
 
 @dataclass(frozen=True, slots=True)
 class DpuServer:
-    """All DPUs of a hardware profile, with the kernel that multiplies on them.
+    """All DPUs of a hardware profile, with the kernels that multiply on them: of products, and of attention.
 
     Raises ValueError for more tasklets than a DPU has.
     """
 
     hardware: Hardware
-    work: DpuWork
+    products: DpuWork
+    attention: DpuWork
 
     def __post_init__(self) -> None:
-        tasklets, most = self.work.tasklets, self.hardware.dpu.max_tasklets
-        if not tasklets.workers <= tasklets.total <= most:
-            raise ValueError(
-                f"{self.work.name} on {self.hardware.name}: {tasklets.workers} workers of {tasklets.total} tasklets, "
-                f"and a DPU runs {most}. Change one of the two."
-            )
+        most = self.hardware.dpu.max_tasklets
+        for work in (self.products, self.attention):
+            if not work.tasklets.workers <= work.tasklets.total <= most:
+                raise ValueError(
+                    f"{work.name} on {self.hardware.name}: {work.tasklets.workers} workers of {work.tasklets.total} "
+                    f"tasklets, and a DPU runs {most}. Change one of the two."
+                )
 
     @property
     def name(self) -> str:
@@ -127,24 +129,25 @@ class DpuServer:
 
     @property
     def controller_bytes_per_s(self) -> float:
-        return float(self.work.host.gb_per_s) * 1e9
+        return float(self.attention.host.gb_per_s) * 1e9
 
     @property
     def watts(self) -> float:
         """Thermal design power of all DPUs, idle ones too: ranks are held whole."""
         return float(self.hardware.power.dpu_watts) * self.units
 
-    def unit_macs_per_s(self, element_bits: int) -> float:
+    def unit_macs_per_s(self, operation: Operation, element_bits: int) -> float:
         """One instruction per cycle, if as many tasklets multiply as the pipeline needs. Raises ValueError for bits."""
+        work = self.products if operation == "product" else self.attention
         instructions = {
-            4: self.work.instructions.int4,
-            8: self.work.instructions.int8,
-            16: self.work.instructions.int16,
-            32: self.work.instructions.int32,
+            4: work.instructions.int4,
+            8: work.instructions.int8,
+            16: work.instructions.int16,
+            32: work.instructions.int32,
         }
         if element_bits not in instructions:
             raise ValueError(f"{element_bits} bits on {self.name}: choose one of {', '.join(map(str, instructions))}")
-        share = min(Fraction(1), Fraction(self.work.tasklets.workers, self.hardware.pipeline.reissue_cycles))
+        share = min(Fraction(1), Fraction(work.tasklets.workers, self.hardware.pipeline.reissue_cycles))
         return self._clock_hz * float(share) / float(instructions[element_bits])
 
     def link_time(self, direction: Direction, *, link_bytes: Fraction, unit_bytes: Fraction, units: int) -> LinkTime:
@@ -163,7 +166,7 @@ class DpuServer:
     def start_s(self, units: int) -> float:
         """A launch on the ranks of these DPUs."""
         start_ps = launch_start_ps(
-            nr_tasklets=self.work.tasklets.total, nr_ranks=self._ranks(units), hardware=self.hardware
+            nr_tasklets=self.attention.tasklets.total, nr_ranks=self._ranks(units), hardware=self.hardware
         )
         return start_ps / PS_PER_S
 

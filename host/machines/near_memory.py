@@ -20,13 +20,19 @@ from typing import Literal, Protocol
 
 from .cost import Bound, Cost, in_sequence
 
-__all__ = ["Direction", "LinkTime", "NearMemory", "Round", "UnitRule", "Work", "work_cost"]
+__all__ = ["Direction", "LinkTime", "NearMemory", "Operation", "Round", "UnitRule", "Work", "work_cost"]
 
 Direction = Literal["broadcast", "scatter", "gather"]
 """One buffer to all units of a round; to each its own; from each its own."""
 
+Operation = Literal["product", "attention"]
+"""What a unit multiplies for: a matrix and vectors; queries and a cache, with what happens to the scores between."""
+
 UnitRule = Literal["overlapped", "summed"]
 """Whether a unit reads while it multiplies, or before."""
+
+TIE = 1e-9
+"""Relative: multipliers are built to keep up with memory, and rounding must not decide which of the two limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class NearMemory(Protocol):
     @property
     def watts(self) -> float | None: ...
 
-    def unit_macs_per_s(self, element_bits: int) -> float:
+    def unit_macs_per_s(self, operation: Operation, element_bits: int) -> float:
         """Multiplications with additions per second of one unit, with stored elements of so many bits.
 
         Raises ValueError for bits that it cannot multiply.
@@ -89,6 +95,7 @@ class Round:
 
     times: int
     units: int
+    operation: Operation
     element_bits: int
     read_bytes: Fraction
     macs: Fraction
@@ -163,10 +170,11 @@ def _unit_cost(machine: NearMemory, rounds: Sequence[Round]) -> Cost:
     for one in rounds:
         share = one.times * one.imbalance / one.units
         reading_s = float(one.read_bytes * share) / machine.unit_bytes_per_s
-        computing_s = float(one.macs * share) / machine.unit_macs_per_s(one.element_bits)
-        if machine.unit_rule == "summed" or reading_s >= computing_s:
+        computing_s = float(one.macs * share) / machine.unit_macs_per_s(one.operation, one.element_bits)
+        computes = computing_s > reading_s * (1 + TIE)
+        if machine.unit_rule == "summed" or not computes:
             seconds["unit bandwidth"] += reading_s
-        if machine.unit_rule == "summed" or reading_s < computing_s:
+        if machine.unit_rule == "summed" or computes:
             seconds["compute"] += computing_s
     return _leaf(
         machine,

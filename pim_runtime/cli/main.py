@@ -13,7 +13,20 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import PimError
-from . import attention, batching, bench, check, chip, claims, info, inspect_state, validate
+from . import (
+    arith,
+    attacc,
+    attention,
+    batching,
+    bench,
+    check,
+    chip,
+    claims,
+    info,
+    inspect_state,
+    plan,
+    validate,
+)
 from .json_file import report_as_json, write_json
 from .output import Report
 from .render import print_report
@@ -38,7 +51,20 @@ class Command(Protocol):
         """Do the work. Raises PimError, ValueError or OSError, with a message for the user, if it cannot be done."""
 
 
-COMMANDS: tuple[Command, ...] = (attention, batching, bench, check, chip, claims, info, inspect_state, validate)
+COMMANDS: tuple[Command, ...] = (
+    arith,
+    attacc,
+    attention,
+    batching,
+    bench,
+    check,
+    chip,
+    claims,
+    info,
+    inspect_state,
+    plan,
+    validate,
+)
 """The subcommands' modules, in the order of the help."""
 
 

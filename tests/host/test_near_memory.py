@@ -22,7 +22,7 @@ from host.machines.decode_step import MemoryPlan, decode_cost, kv_cost, spread_o
 from host.machines.dpu_server import DpuServer, dpu_works
 from host.machines.kv_placement import KvPlacement, KvPruning, kv_parts, kv_work, utilisation
 from host.machines.near_memory import LinkTime, Round, Work, work_cost
-from host.machines.weight_partition import oned_out
+from host.machines.weight_partition import WeightPartition, oned_out, weight_work
 from pim_runtime import load_profile
 from pim_runtime.timing import transfer_costs
 
@@ -59,7 +59,7 @@ class Machine:
     unit_bytes: int = 1 << 30
     watts: float | None = None
 
-    def unit_macs_per_s(self, element_bits):
+    def unit_macs_per_s(self, operation, element_bits):
         return self.macs_per_s
 
     def link_time(self, direction, *, link_bytes, unit_bytes, units):
@@ -69,6 +69,12 @@ class Machine:
         return 0.0
 
 
+def published_server():
+    """The DPUs of document 0 with its kernel."""
+    work = dpu_works().load("pim-attention")
+    return DpuServer(load_profile("seed-2023"), work, work)
+
+
 @pytest.fixture(scope="module")
 def aim():
     return ChipMemory(bank_chips().load("aim-8die"), "seed")
@@ -76,7 +82,7 @@ def aim():
 
 @pytest.fixture(scope="module")
 def dpus():
-    return DpuServer(load_profile("seed-2023"), dpu_works().load("pim-attention"))
+    return published_server()
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +167,10 @@ def test_host_calls_are_those_of_the_timing_model(dpus):
 
 
 def test_fewer_workers_than_the_pipeline_needs_are_slower(dpus):
-    slower = replace(dpus, work=replace(dpus.work, tasklets=replace(dpus.work.tasklets, workers=8)))
-    assert slower.unit_macs_per_s(8) == pytest.approx(dpus.unit_macs_per_s(8) * 8 / 11)
+    few = replace(dpus.attention, tasklets=replace(dpus.attention.tasklets, workers=8))
+    slower = replace(dpus, attention=few)
+    assert slower.unit_macs_per_s("product", 8) == dpus.unit_macs_per_s("product", 8)
+    assert slower.unit_macs_per_s("attention", 8) == pytest.approx(dpus.unit_macs_per_s("attention", 8) * 8 / 11)
 
 
 # ---- all machines
@@ -221,11 +229,29 @@ def test_a_better_part_never_costs_time(step, placement, field, factor):
 
 @given(context=st.integers(1, 4000), more=st.integers(1, 4000), placement=placements)
 def test_a_longer_context_costs_more(context, more, placement):
+    """By whole tokens of the largest part."""
+    parts = placement.units_per_head
     short, long = (
-        kv_cost(Machine(), toy(), INT4, Step(batch=1, context=tokens), placement)
+        kv_cost(Machine(), toy(), INT4, Step(batch=1, context=tokens), placement).seconds
         for tokens in (context, context + more)
     )
-    assert short.seconds < long.seconds
+    assert short <= long
+    assert short < long or -(-context // parts) == -(-(context + more) // parts)
+
+
+@given(outputs=st.integers(1, 200), inputs=st.integers(1, 200), cut=st.tuples(st.integers(1, 4), st.integers(1, 4)))
+def test_the_busiest_unit_has_the_largest_block(outputs, inputs, cut):
+    """Against blocks that are laid out."""
+    model = toy(hidden=inputs, ffn=outputs, vocabulary=1)
+    work = weight_work(model, QuantConfig(8, 8, 8), WeightPartition(*cut))
+    (up, *_) = (one for one in work.rounds if one.macs == inputs * outputs)
+    largest = max(
+        len(range(row, outputs, cut[0])) * len(range(column, inputs, cut[1]))
+        for row in range(cut[0])
+        for column in range(cut[1])
+    )
+    assert up.macs * up.imbalance / up.units == largest
+    assert up.imbalance >= 1
 
 
 @given(step=steps, placement=placements)
@@ -289,12 +315,12 @@ def test_query_heads_share_what_is_read(aim):
         (lambda: kv_work(toy(), INT4, Step(batch=1, context=1), KvPlacement(9, "parts"), units=8), "there are 8"),
         (lambda: work_cost(Machine(), "weights", too_wide()), "16"),
         (
-            lambda: DpuServer(
-                load_profile("seed-2023").with_values({"dpu.max_tasklets": 16}), dpu_works().load("pim-attention")
+            lambda: replace(
+                published_server(), hardware=load_profile("seed-2023").with_values({"dpu.max_tasklets": 16})
             ),
             "17 tasklets",
         ),
-        (lambda: DpuServer(load_profile("seed-2023"), dpu_works().load("pim-attention")).unit_macs_per_s(6), "6 bits"),
+        (lambda: published_server().unit_macs_per_s("attention", 6), "6 bits"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
@@ -307,6 +333,7 @@ def too_wide():
     one = Round(
         times=1,
         units=17,
+        operation="product",
         element_bits=8,
         read_bytes=zero,
         macs=zero,
