@@ -92,6 +92,8 @@ def run(arguments: argparse.Namespace) -> Report:
     from host.llm.generation import check_request, generate
     from host.llm.weights import random_weights
 
+    if arguments.timing == "off":
+        raise ValueError("--timing off: counts nothing, and what banks read is checked by what they count")
     model = _model(arguments)
     weights = random_weights(model, seed=arguments.seed)
     prompt = _prompt(arguments, model)
