@@ -136,8 +136,12 @@ def _least_dram_bytes(product: _Product, tile_rows: int, tile_columns: float, l2
 
     With the rows given, the widest tile that fits is best: what is read again only falls with its columns.
     """
-    rows = np.append(np.arange(1, product.rows // tile_rows + 1) * tile_rows, product.rows)
     depth = product.inner / L2_SLICES
+    beside = l2_bytes - tile_columns * depth * product.weight_bytes
+    most = (
+        int(beside / ((depth + tile_columns) * product.activation_bytes)) // tile_rows
+    )  # tiles that fit one below the other
+    rows = np.append(np.arange(1, max(1, min(most, product.rows // tile_rows)) + 1) * tile_rows, product.rows)
     free = l2_bytes - product.resident(rows, 0, depth)
     room = free / (product.resident(rows, 1, depth) - product.resident(rows, 0, depth))
     columns = np.where(room >= product.columns, product.columns, room // tile_columns * tile_columns)

@@ -44,14 +44,15 @@ def run(arguments: argparse.Namespace) -> Report:
     described, system = chosen_shape(arguments), chosen_system(arguments, "dgx")
     context = arguments.lin + arguments.lout - 1
     table = _table(system, arguments.batches, context, _public(described.model.name, arguments))
-    note = (
-        f"Document 1 says {DOCUMENT_GAIN} times. Attention: at {context:,} tokens; K and V of a request serve it alone."
+    notes = (
+        f"Document 1 says {DOCUMENT_GAIN} times for products with weights, which are read once for all requests.",
+        f"Attention, with {context:,} tokens each, reads K and V of every request: it only fills idle multiprocessors.",
     )
     return Report(
         title=f"Batching of {described.model.name} on {system.server.name}",
         sections=(
             model_section(described, longest=context),
-            Section(title="Throughput over the batch", tables=(table,), notes=(note,)),
+            Section(title="Throughput over the batch", tables=(table,), notes=notes),
             *picture_section(arguments.plot, lambda: _picture(table, described.model.name), table),
         ),
     )

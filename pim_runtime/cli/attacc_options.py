@@ -10,7 +10,7 @@ from .durations import duration_s
 from .model_options import add_bits_options, add_model_option, chosen_model, chosen_quant, count
 
 if TYPE_CHECKING:
-    from host.attacc.schedules import FfnPlace
+    from host.attacc.schedules import FfnPlace, Schedule
     from host.attacc.slo_grid import Point
     from host.attacc.systems import HeteroSystem, SystemName
     from host.llm.catalogue import PublishedModel
@@ -36,7 +36,8 @@ DEFAULT = "(default: %(default)s)"
 SYSTEMS: tuple[SystemName, ...] = ("dgx", "dgx_large", "dgx+attacc", "dgx-cpu", "2xdgx")
 PLACEMENTS = ("bank", "bank-group", "buffer")
 SCHEDULES = ("sequential", "attention_level", "head_level", "batch_level")
-BEST_SCHEDULE, BEST_FFN = "head_level", "on"
+BEST_SCHEDULE: Schedule = "head_level"
+BEST_FFN = "on"
 NO_SLO = "none"
 MOST_VALUES = 64  # of a list
 
@@ -142,7 +143,7 @@ def chosen_system(arguments: argparse.Namespace, name: SystemName, *, reuse_rows
     for option in ("pim", "powerlimit"):
         if not with_pim and getattr(arguments, option, None) is not None:
             raise ValueError(f"--{option}: {name} has no PIM; take --system dgx+attacc, or leave it out")
-    schedule = getattr(arguments, "schedule", None) or (BEST_SCHEDULE if with_pim else "sequential")
+    schedule: Schedule = getattr(arguments, "schedule", None) or (BEST_SCHEDULE if with_pim else "sequential")
     shared = getattr(arguments, "ffn", None)
     if shared is None:
         shared = BEST_FFN if with_pim and schedule != "batch_level" else "off"

@@ -34,18 +34,15 @@ ENERGY_FIELDS = {
 
 def system_section(system: HeteroSystem, context: int) -> Section:
     """What the system is, and how many requests of a context it holds."""
-    from host.attacc.pim_attention import PimAttention
     from host.llm.parameters import kv_bytes_per_token, weight_bytes
 
-    where = system.attention.pim.name if isinstance(system.attention, PimAttention) else system.name
     weights = weight_bytes(system.model, system.quant, "layers")
     kv_bytes = context * kv_bytes_per_token(system.model, system.quant)
+    own_bytes = system.attention.total_bytes
     values = (
         Value(name="system", value=system.name, origin="exact"),
         Value(name="GPUs", value=system.server.gpus.count, origin="published", source=f"profile {system.server.name}"),
-        Value(
-            name="attention", value=where, origin="published", source="profile" if where != system.name else "on GPUs"
-        ),
+        Value(name="attention", value=_where(system), origin="published"),
         Value(name="schedule", value=system.schedule, origin="exact"),
         Value(name="feed-forward networks", value=system.ffn, origin="exact"),
         Value(
@@ -62,15 +59,39 @@ def system_section(system: HeteroSystem, context: int) -> Section:
         Value(
             name="requests that fit", value=system.most_requests(context), origin="exact", source="beside the weights"
         ),
+        *(() if not own_bytes else (_own_memory(own_bytes, kv_bytes),)),
     )
     return Section(title="System", values=values)
 
 
+def _where(system: HeteroSystem) -> str:
+    from host.attacc.attention_devices import CpuAttention
+    from host.attacc.pim_attention import PimAttention
+
+    match system.attention:
+        case PimAttention(pim=pim):
+            return f"profile {pim.name}"
+        case CpuAttention(cpus=cpus):
+            return f"profile {cpus.name}"
+        case _:
+            return "on the GPUs"
+
+
+def _own_memory(own_bytes: int, kv_bytes: int) -> Value:
+    """Attention reads K and V where it is computed, though all memory is counted together."""
+    return Value(
+        name="of which attention's memory holds",
+        value=own_bytes // kv_bytes,
+        origin="exact",
+        source=f"{own_bytes / GIB:,.0f} GiB; memory is counted together, as the public simulator does",
+    )
+
+
 def class_ms(cost: Cost) -> dict[str, float]:
-    """Milliseconds of each class of parts; what halves of a batch hide of each other is taken off under "overlapped"."""
+    """Milliseconds of each class of parts. What halves of a batch hide of each other is taken off: "overlapped"."""
     from host.attacc.classes import seconds_by_class
 
-    times = {name: MS * seconds for name, seconds in seconds_by_class(cost).items()}
+    times: dict[str, float] = {name: MS * seconds for name, seconds in seconds_by_class(cost).items()}
     hidden = MS * cost.seconds - sum(times.values())
     return {**times, "overlapped": hidden} if hidden < -1e-9 * MS * cost.seconds else times
 
@@ -81,10 +102,10 @@ def energy_table(energies: Mapping[str, Energy], batch: int) -> Table:
     from host.attacc.energy import total
 
     by_class = energy_by_class(energies)
-    named = {**by_class, "all": total(list(by_class.values()))}
+    named: list[tuple[str, Energy]] = [*by_class.items(), ("all", total(list(by_class.values())))]
     rows = tuple(
         (name, *(getattr(energy, field) / batch for field in ENERGY_FIELDS), energy.joules / batch)
-        for name, energy in named.items()
+        for name, energy in named
     )
     return Table(
         title="Energy of a token, of the mean step",

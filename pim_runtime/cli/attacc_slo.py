@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> Report:
 
     described = chosen_shape(arguments)
     points = GRID_POINTS if arguments.grid else (chosen_point(arguments),)
-    systems = {name: _system(arguments, name) for name in COMPARED}
+    systems: dict[str, HeteroSystem] = {name: _system(arguments, name) for name in COMPARED}
     cells = [(point, slo_s) for point in points for slo_s in dict.fromkeys(arguments.slo)]
     with progress("points and limits", total=len(cells)) as advance:
         found = {cell: _outcomes(systems, *cell, arguments.latency, advance) for cell in cells}
