@@ -77,16 +77,19 @@ def check_timelines(chip):
     fusion=st.sampled_from(["separate", "fused"]),
     prompt=st.lists(st.integers(0, 10), min_size=1, max_size=2),
     tile_tokens=st.integers(1, 2),
+    kv_bits=st.sampled_from([4, 8]),
 )
-def test_shared_heads_with_any_cut(parts, banks, fusion, prompt, tile_tokens):
+def test_shared_heads_with_any_cut(parts, banks, fusion, prompt, tile_tokens, kv_bits):
     """Sizes that do not divide, too: 12 rows in 3 x ..., 11 logits in 4."""
     partition = WeightPartition(*parts)
-    check_decode(TINY, partition, shared(banks), prompt, 2, options=INTERPRETED, fusion=fusion, tile_tokens=tile_tokens)
+    more = {"fusion": fusion, "tile_tokens": tile_tokens, "kv_bits": kv_bits}
+    check_decode(TINY, partition, shared(banks), prompt, 2, options=INTERPRETED, **more)
 
 
 @pytest.mark.quick
-def test_a_bank_for_each_head_interpreted():
-    check_decode(TINY, oned_out(2), HEAD_PER_BANK, [3, 1], 2, options=INTERPRETED)
+@pytest.mark.parametrize("kv_bits", [4, 8])
+def test_a_bank_for_each_head_interpreted(kv_bits):
+    check_decode(TINY, oned_out(2), HEAD_PER_BANK, [3, 1], 2, options=INTERPRETED, kv_bits=kv_bits)
 
 
 @pytest.mark.parametrize("precision", ["integer", "float"])
