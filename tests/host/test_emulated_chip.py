@@ -69,8 +69,7 @@ def check_timelines(chip):
 # --- bits and counters -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick
-@settings(max_examples=4)
+@settings(max_examples=6)
 @given(
     parts=st.sampled_from([(4, 1), (1, 4), (2, 2), (3, 1), (1, 3)]),
     banks=st.integers(1, 3),
@@ -86,7 +85,6 @@ def test_shared_heads_with_any_cut(parts, banks, fusion, prompt, tile_tokens, kv
     check_decode(TINY, partition, shared(banks), prompt, 2, options=INTERPRETED, **more)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("kv_bits", [4, 8])
 def test_a_bank_for_each_head_interpreted(kv_bits):
     check_decode(TINY, oned_out(2), HEAD_PER_BANK, [3, 1], 2, options=INTERPRETED, kv_bits=kv_bits)
