@@ -129,11 +129,11 @@ class EmulatedChip:
         )
 
     def multiply(self, keys: Sequence[MatrixKey], vectors: Vectors) -> list[Accumulators]:
-        """As host.llm.engine.Engine says."""
+        """As host.llm.engine.Engine says; more vectors than a tile has take several passes over the weights."""
         if tuple(keys) in self._blocks:
             block = self._blocks[tuple(keys)]
-            return np.split(self._product(block, vectors), np.cumsum(block.sizes)[:-1].tolist(), axis=1)
-        return [self._product(self._blocks[key,], vectors) for key in keys]
+            return np.split(self._products(block, vectors), np.cumsum(block.sizes)[:-1].tolist(), axis=1)
+        return [self._products(self._blocks[key,], vectors) for key in keys]
 
     def attend(self, layer: int, q: Vectors, k: Vectors, v: Vectors) -> SoftmaxSums:
         """As host.llm.engine.Engine says."""
@@ -155,8 +155,13 @@ class EmulatedChip:
             per_byte=ROW_TYPES["int4"],
         )
 
-    def _product(self, block: Block, vectors: Vectors) -> Accumulators:
+    def _products(self, block: Block, vectors: Vectors) -> Accumulators:
         """[n, outputs] of vectors [n, inputs]."""
+        tiles = [vectors[start : start + self.tile_tokens] for start in range(0, len(vectors), self.tile_tokens)]
+        return np.concatenate([self._product(block, tile) for tile in tiles])
+
+    def _product(self, block: Block, vectors: Vectors) -> Accumulators:
+        """[n, outputs] of the vectors [n, inputs] of a tile."""
         count, outputs, inputs = len(vectors), sum(block.sizes), len(block.inputs)
         partial = self._banks.dots(
             "weights",

@@ -16,6 +16,8 @@ from host.chip.document import banks_per_head, head_per_bank
 from host.chip.emulated_chip import EmulatedChip
 from host.chip.host_port import HostPort, Message
 from host.chip.traffic import Moved
+from host.llm.engine import NumpyEngine
+from host.llm.generation import generate
 from host.llm.model import toy
 from host.llm.weights import random_weights
 from host.machines.capacity import MachineCapacityError
@@ -121,6 +123,15 @@ def test_tiles_read_the_weights_once_and_change_no_bit():
         found[tile_tokens] = decode.logits
     assert np.array_equal(found[16], found[1])
     assert np.array_equal(found[16], found[7])
+
+
+def test_more_vectors_than_a_tile_take_several_passes():
+    weights, prompt = random_weights(GROUPED, seed=5), list(range(20))
+    expected = generate(weights, NumpyEngine(weights), prompt, 1)
+    with chip_of(weights, oned_out(8), shared(1), tile_tokens=4) as chip:
+        found = generate(weights, chip, prompt, 1, tile_tokens=20)
+        assert chip.traffic.now()["weights"].read_bytes == prompt_weight_bytes(chip, tokens=20)
+    assert np.array_equal(found.logits, expected.logits)
 
 
 @pytest.mark.parametrize(("r", "c"), [(8, 1), (1, 8), (4, 2)])
