@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from host.attention.sums import SoftmaxSums
 from host.llm.catalogue import published_model
 from host.llm.engine import NumpyEngine
-from host.llm.fixed_point import GATED, HEAD, HIDDEN, INNER, NORMALISED
+from host.llm.fixed_point import GATED, HEAD, HIDDEN, INNER, LOGIT, NORMALISED
 from host.llm.float_controller import FloatController
 from host.llm.generation import generate
 from host.llm.integer_controller import IntegerController
 from host.llm.integer_decoder import Decoder
 from host.llm.model import toy
 from host.llm.parameters import parameters
-from host.llm.weights import GAIN_FRACTION_BITS, Matrix, matrix_keys, matrix_shape, random_weights
+from host.llm.weights import GAIN_FRACTION_BITS, OUTPUT, Matrix, MatrixKey, matrix_keys, matrix_shape, random_weights
 
 pytestmark = pytest.mark.quick
 
@@ -68,6 +68,49 @@ def test_integers_decode_what_floats_decode():
         integer, floating = (decoded(model, [5, 3, 8], 1, precision=p) for p in ("integer", "float"))
         spread = floating.logits.std()
         assert np.abs(integer.logits.astype(float) - floating.logits).max() < 0.25 * spread
+
+
+def real_logits(weights, tokens):
+    """LLaMA in float64, written from its equations: one token after the other, nothing rounded but the weights."""
+    m, real = weights.model, {key: x.values * x.scale[:, None] for key, x in weights.matrices.items()}
+    angles = 10_000.0 ** (-np.arange(m.dim // 2) * 2 / m.dim)
+
+    def norm(x, gains):
+        return x / np.sqrt(np.square(x).mean()) * gains / ONE
+
+    def turned(x, position):
+        pairs = (x[:, : m.dim // 2] + 1j * x[:, m.dim // 2 :]) * np.exp(1j * position * angles)
+        return np.concatenate([pairs.real, pairs.imag], axis=1)
+
+    caches = [([], []) for _ in range(m.layers)]
+    for position, token in enumerate(tokens):
+        x = weights.embedding.values[token] * weights.embedding.scale[token]
+        for layer, (keys, values) in enumerate(caches):
+            y = norm(x, weights.attention_gains[layer])
+            q, k, v = ((real[MatrixKey(name, layer)] @ y).reshape(-1, m.dim) for name in ("query", "key", "value"))
+            keys.append(turned(k, position))
+            values.append(v)
+            seen = []
+            for head, row in enumerate(turned(q, position)):
+                logits = np.stack(keys)[:, head // m.queries] @ row / np.sqrt(m.dim)
+                shares = np.exp(logits - logits.max())
+                seen.append(shares / shares.sum() @ np.stack(values)[:, head // m.queries])
+            x = x + real[MatrixKey("projection", layer)] @ np.concatenate(seen)
+            y = norm(x, weights.ffn_gains[layer])
+            gate, up = (real[MatrixKey(name, layer)] @ y for name in ("gate", "up"))
+            x = x + real[MatrixKey("down", layer)] @ (gate / (1 + np.exp(-gate)) * up)
+    return real[OUTPUT] @ norm(x, weights.output_gains)
+
+
+@pytest.mark.parametrize("precision", ["integer", "float"])
+def test_the_decoder_is_a_llama(precision):
+    """Logits of the decoder, whose vectors have eight bits, beside those of the equations; last token of many."""
+    model = toy(hidden=48, heads=6, kv_heads=2, dim=8, ffn=96, vocabulary=200)
+    weights, prompt = random_weights(model, seed=4), list(range(0, 60, 3))
+    found = generate(weights, NumpyEngine(weights), prompt, 1, precision=precision).logits[0] * LOGIT.scale
+    real = real_logits(weights, prompt)
+    assert np.corrcoef(found, real)[0, 1] > 0.995
+    assert np.abs(found - real).max() < 0.35 * real.std()
 
 
 def test_four_bits_of_k_and_v_change_logits_by_little():
