@@ -203,7 +203,10 @@ def columns(cost: Cost) -> tuple[Term, ...]:
 
 def total(cost: Cost) -> Term:
     """A cost as transfers and the time beside them."""
-    return Term(cost.transfers, cost.seconds - cost.seconds_by("link latency"))
+    latency_s = cost.seconds_by("link latency")
+    beside_s = sum(leaf.seconds for leaf in cost.leaves if leaf.bound_by != "link latency")
+    # A sum that is not that of its parts was printed so; elsewhere a long lambda must not swallow what is beside it.
+    return Term(cost.transfers, cost.seconds - latency_s if cost.overlap else beside_s)
 
 
 def lambda_threshold_s(cost: Cost) -> float:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .chip_decode_report import cache_section, model_section, time_section, tokens_section, traffic_section
-from .chip_options import DEFAULT, chosen_model, partition_of, tokens
+from .chip_options import DEFAULT, partition_of
 from .machine_options import add_machine_options, chosen_hardware
+from .model_options import chosen_model, count
 from .output import Report
 from .progress import progress
 from .timing_options import add_timing_options, chosen_options, timed_machine
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model", "weights are made up from the seed")
     model.add_argument("--model", default="toy", help=f"toy, a published model, or a config.json; small {DEFAULT}")
     for size, meaning in TOY_SIZES.items():
-        model.add_argument(f"--{size.replace('_', '-')}", type=tokens, metavar="N", help=f"of the toy: {meaning}")
+        model.add_argument(f"--{size.replace('_', '-')}", type=count, metavar="N", help=f"of the toy: {meaning}")
     model.add_argument(
         "--ffn-matrices",
         type=int,
@@ -52,11 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--seed", type=int, default=0, help=f"of weights and prompt {DEFAULT}")
     prompt = parser.add_argument_group("prompt")
     prompt.add_argument("--prompt", type=_ids, metavar="ID,ID", help="its tokens (default: made up)")
-    prompt.add_argument("--prompt-len", type=tokens, metavar="N", help="tokens of one that is made up (default: 8)")
-    prompt.add_argument("--new", type=tokens, default=32, metavar="N", help=f"tokens to decode {DEFAULT}")
+    prompt.add_argument("--prompt-len", type=count, metavar="N", help="tokens of one that is made up (default: 8)")
+    prompt.add_argument("--new", type=count, default=32, metavar="N", help=f"tokens to decode {DEFAULT}")
     chip = parser.add_argument_group("chip")
-    chip.add_argument("--banks", type=tokens, default=8, metavar="N", help=f"that hold the weights {DEFAULT}")
-    chip.add_argument("--bank-kib", type=tokens, metavar="N", help="memory of a bank, in KiB (default: of the profile)")
+    chip.add_argument("--banks", type=count, default=8, metavar="N", help=f"that hold the weights {DEFAULT}")
+    chip.add_argument("--bank-kib", type=count, metavar="N", help="memory of a bank, in KiB (default: of the profile)")
     chip.add_argument(
         "--partition",
         default="oned_out",
@@ -69,11 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="banks-per-head",
         help=f"who does softmax: the controller, or a bank for each head beside those of the weights {DEFAULT}",
     )
-    chip.add_argument("--banks-per-head", type=tokens, metavar="N", help="that share a head (default: all there are)")
+    chip.add_argument("--banks-per-head", type=count, metavar="N", help="that share a head (default: all there are)")
     chip.add_argument(
         "--fusion", choices=("separate", "fused"), default="separate", help=f"of products with equal inputs {DEFAULT}"
     )
-    chip.add_argument("--tile", type=tokens, default=16, metavar="N", help=f"tokens that pass at once {DEFAULT}")
+    chip.add_argument("--tile", type=count, default=16, metavar="N", help=f"tokens that pass at once {DEFAULT}")
     chip.add_argument(
         "--precision", choices=("integer", "float"), default="integer", help=f"of the controller {DEFAULT}"
     )
@@ -91,6 +92,8 @@ def run(arguments: argparse.Namespace) -> Report:
     from host.llm.generation import check_request, generate
     from host.llm.weights import random_weights
 
+    if arguments.timing == "off":
+        raise ValueError("--timing off: counts nothing, and what banks read is checked by what they count")
     model = _model(arguments)
     weights = random_weights(model, seed=arguments.seed)
     prompt = _prompt(arguments, model)
@@ -133,7 +136,7 @@ def _model(arguments: argparse.Namespace) -> ModelConfig:
     if arguments.model != "toy":
         if given or arguments.ffn_matrices is not None:
             raise ValueError(f"--model {arguments.model} has sizes of its own: leave out those of the toy")
-        return chosen_model(arguments)
+        return chosen_model(arguments).model
     model = toy(**given)
     return replace(model, ffn_matrices=2, activation="relu") if arguments.ffn_matrices == 2 else model
 

@@ -11,12 +11,10 @@ from .chip_options import (
     add_chip_option,
     add_model_options,
     chosen_bank_chip,
-    chosen_bits,
-    chosen_model,
-    tokens,
 )
 from .chip_report import training_note
 from .document_notes import document_says, error_notes
+from .model_options import chosen_model, chosen_quant, count
 from .output import Cell, Column, Report, Section, Table, Value
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ class Reading(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, chip, and the context that is placed."""
     add_model_options(parser)
-    parser.add_argument("--len", type=tokens, default=4096, help="tokens to place (default: %(default)s)")
+    parser.add_argument("--len", type=count, default=4096, help="tokens to place (default: %(default)s)")
     parser.add_argument(
         "--banks-per-head", type=int, default=4, metavar="N", help="that share a head (default: %(default)s)"
     )
@@ -68,7 +66,7 @@ def run(arguments: argparse.Namespace) -> Report:
     from host.chip.document import setup_differences
     from host.machines.chip_memory import ChipMemory
 
-    chip, model, quant = chosen_bank_chip(arguments), chosen_model(arguments), chosen_bits(arguments)
+    chip, model, quant = chosen_bank_chip(arguments), chosen_model(arguments).model, chosen_quant(arguments)
     memory, published = ChipMemory(chip), not setup_differences(chip, model, quant)
     return Report(
         title=f"Contexts of {model.name} on the chip {chip.name}",
@@ -190,7 +188,7 @@ def _placement_section(
         try:
             placed = place(memory, model, quant, _placement(shared), context=context, spread="skewed")
         except MachineCapacityError as error:
-            notes.append(f"{shared} banks per head do not fit: {error}")
+            notes.append(f"With {shared} {'bank' if shared == 1 else 'banks'} per head: {error}")
             continue
         rows += [
             (

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, TypeAlias
 
+from .model_options import add_bits_options, add_model_option, chosen_model, chosen_quant
+
 if TYPE_CHECKING:
     from host.chip.document import PimChip
-    from host.llm.model import ModelConfig
-    from host.llm.quantisation import QuantConfig
     from host.machines.bank_chip import BankChip
     from host.machines.kv_placement import KvAppend, KvPlacement
     from host.machines.weight_partition import BankLinks, WeightPartition
@@ -24,13 +24,10 @@ __all__ = [
     "add_reading_options",
     "add_work_options",
     "chosen_bank_chip",
-    "chosen_bits",
     "chosen_chip",
-    "chosen_model",
     "chosen_places",
     "decimals",
     "partition_of",
-    "tokens",
 ]
 
 Options: TypeAlias = argparse._ActionsContainer  # a parser, or a group of one
@@ -54,14 +51,9 @@ class Place:
 
 
 def add_model_options(options: Options) -> None:
-    """Declare the model and its bits."""
-    options.add_argument(
-        "--model",
-        default="llama-7b",
-        help=f"a published model, or a config.json or its folder {DEFAULT}",
-    )
-    for what, meaning in {"w": "weights", "kv": "K and V", "act": "activations, scores and results"}.items():
-        options.add_argument(f"--{what}-bits", type=int, default=4, help=f"bits of {meaning} {DEFAULT}")
+    """Declare the model and its bits, by default those of document 2."""
+    add_model_option(options, default="llama-7b")
+    add_bits_options(options, default=4)
 
 
 def add_chip_option(options: Options) -> None:
@@ -137,20 +129,6 @@ def add_reading_options(options: Options) -> None:
     )
 
 
-def chosen_model(arguments: argparse.Namespace) -> ModelConfig:
-    """The model. Raises ValueError or OSError where there is none."""
-    from host.llm.huggingface import model_of
-
-    return model_of(arguments.model)
-
-
-def chosen_bits(arguments: argparse.Namespace) -> QuantConfig:
-    """The bits. Raises ValueError for those that nothing has."""
-    from host.llm.quantisation import QuantConfig
-
-    return QuantConfig(arguments.w_bits, arguments.kv_bits, arguments.act_bits)
-
-
 def chosen_bank_chip(arguments: argparse.Namespace) -> BankChip:
     """The chip. Raises ProfileError where there is none."""
     from host.machines.bank_chip import bank_chips
@@ -165,9 +143,10 @@ def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
 
     append, banks = APPENDS[arguments.kv_append], arguments.banks_per_head
     row = "four_banks_per_head" if banks == PUBLISHED_BANKS_PER_HEAD and arguments.merge == "scores" else ""
+    shared = f"{banks} banks per head" if banks > 1 else "1 bank per head, joined by the controller"
     places = {
         "head-per-bank": Place("1 bank per head", head_per_bank(append), "head_per_bank"),
-        "banks-per-head": Place(f"{banks} banks per head", KvPlacement(banks, arguments.merge, append), row),
+        "banks-per-head": Place(shared, KvPlacement(banks, arguments.merge, append), row),
     }
     return tuple(place for mode, place in places.items() if arguments.kv_mode in ("both", mode))
 
@@ -180,8 +159,8 @@ def chosen_chip(arguments: argparse.Namespace, place: Place) -> PimChip:
     bank_chip = chosen_bank_chip(arguments)
     chip = PimChip(
         bank_chip if arguments.lambda_s is None else with_axes(bank_chip, {"lambda_s": arguments.lambda_s}),
-        chosen_model(arguments),
-        chosen_bits(arguments),
+        chosen_model(arguments).model,
+        chosen_quant(arguments),
         place.kv,
         unit_system=arguments.units,
         seed_compat=arguments.compat,
@@ -211,13 +190,6 @@ def partition_of(text: str, units: int, bank_links: BankLinks = "none") -> Weigh
     if partition.units != units:
         raise ValueError(f"--partition {text}: is over {partition.units} banks, and the chip has {units}")
     return partition
-
-
-def tokens(text: str) -> int:
-    """The value of an option that counts tokens."""
-    if not text.isdecimal() or not 1 <= len(text) <= LARGEST_EXPONENT or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens. Write 1 or more.")
-    return int(text)
 
 
 def _decimal(text: str) -> Decimal:

@@ -15,9 +15,9 @@ from .chip_options import (
     chosen_chip,
     chosen_places,
     decimals,
-    tokens,
 )
 from .document_notes import document_says, error_notes
+from .model_options import count
 from .output import Cell, Column, Report, Section, Table
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, chip, the longest context, and what is to be reached."""
     add_model_options(parser)
     default = "(default: %(default)s)"
-    parser.add_argument("--len", type=tokens, default=16384, help=f"longest context {default}")
-    parser.add_argument("--tile", type=tokens, default=16, help=f"tokens of a prompt that pass together {default}")
+    parser.add_argument("--len", type=count, default=16384, help=f"longest context {default}")
+    parser.add_argument("--tile", type=count, default=16, help=f"tokens of a prompt that pass together {default}")
     parser.add_argument(
         "--tops",
         type=decimals,
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens-per-s", type=decimals, default=decimals("50"), metavar="N,...", help="rates to reach (default: 50)"
     )
     parser.add_argument(
-        "--rate-len", type=tokens, default=4096, metavar="LEN", help=f"tokens of the context for these rates {default}"
+        "--rate-len", type=count, default=4096, metavar="LEN", help=f"tokens of the context for these rates {default}"
     )
     add_chip_option(parser)
     add_lambda_option(parser)

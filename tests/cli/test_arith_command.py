@@ -49,16 +49,16 @@ def text(sections):
 def test_weights_of_document_3_with_its_errors(report):
     sections = report("weights")
     weights, caches = rows(sections["Weights"]), rows(sections["KV caches"])
-    layers, printed = weights["all layers"], weights["one layer, as the printed formula"]
+    layers, printed = weights["all layers"], weights["the formula of document 3, which is of one layer"]
     assert (layers["bytes"], layers["GiB"], layers["document 3 says"]) == (347_892_350_976, 324.0, "325 GB")
-    assert layers["errors"] == "E3-1 E3-4 E3-7"
-    assert (printed["bytes"], printed["errors"]) == (3_623_878_656, "E3-1")
+    assert (printed["bytes"], printed["errors"]) == (3_623_878_656, "E3-1 E3-7")
+    assert weights["all layers by that formula"]["bytes"] == layers["bytes"]
     assert weights["layers with these"]["GiB"] == pytest.approx(325.15, rel=1e-5)
     peak = caches["512 requests, at their peak"]
     assert (peak["bytes"], peak["document 3 says"], peak["errors"]) == (1_314_259_992_576, "1.2 TB", "E3-4")
     ratios = rows(sections["KV caches"], 1)
     assert ratios["layers"]["times"] == pytest.approx(3.7778, rel=1e-4)
-    assert ratios["layers"]["document 3 says"] == "3.8"
+    assert ratios["layers"]["document 3 says"] == "3.8x"
     for error in ("E3-1  wrong", "E3-4  wrong", "E3-7  wrong", "1.314 TB, which are 1.195 TiB"):
         assert error in text(sections)
 
@@ -72,17 +72,31 @@ def test_other_loads_and_bits_have_no_number_of_the_document(report):
     assert set(said) == {None}
 
 
-def test_weights_of_a_config_file(report, tmp_path):
-    entries = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+@pytest.fixture
+def small_model(tmp_path):
+    """The path of a config.json: 2 layers of 64, 8 heads on 4 KV heads of 8."""
+    entries = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "num_key_value_heads": 4}
     entries |= {"model_type": "llama", "intermediate_size": 96, "vocab_size": 100, "max_position_embeddings": 32}
     (tmp_path / "small.json").write_text(json.dumps(entries))
-    sections = report("weights", "--model", str(tmp_path / "small.json"), "--prompt", "30", "--new", "3")
+    return str(tmp_path / "small.json")
+
+
+def test_weights_of_a_config_file(report, small_model):
+    sections = report("weights", "--model", small_model, "--prompt", "30", "--new", "3")
     weights = rows(sections["Weights"])
-    assert weights["attention of a layer"]["elements"] == 2 * 64 * 16 * (4 + 2)
+    assert weights["attention of a layer"]["elements"] == 2 * 64 * 8 * (8 + 4)
     assert weights["feed-forward of a layer"]["elements"] == 3 * 64 * 96
-    assert weights["output"]["elements"] == 6400
+    assert weights["output matrix"]["elements"] == 6400
     assert weights["norms"]["elements"] == 5 * 64
     assert "33 tokens is longer than the model was trained for: 32" in text(sections)
+
+
+def test_the_formulas_of_document_3_miss_gates_and_shared_heads(report):
+    sections = report("weights", "--model", "llama2-70b")
+    weights, caches = rows(sections["Weights"]), rows(sections["KV caches"])
+    assert weights["all layers by that formula"]["elements"] == 80 * (4 * 8192**2 + 2 * 8192 * 28672)
+    assert weights["all layers"]["elements"] == 80 * (2 * 8192 * (8192 + 1024) + 3 * 8192 * 28672)
+    assert caches["a token by the formula of document 3"]["elements"] == 8 * caches["a token"]["elements"]
 
 
 def test_a_model_without_a_vocabulary_has_its_layers(report):
@@ -126,7 +140,8 @@ def test_a_picture_comes_with_its_numbers(report, tmp_path, suffix):
     file = tmp_path / f"plateau{suffix}"
     sections = report("roofline", "--plot", str(file), "--tokens", "300")
     assert file.stat().st_size > 5_000
-    heading, *table = csv.reader((tmp_path / "plateau.csv").open(newline=""))
+    with (tmp_path / "plateau.csv").open(newline="") as numbers:
+        heading, *table = csv.reader(numbers)
     assert heading[:2] == ["tokens", "time (ms, modelled)"]
     expected = [[str(cell) for cell in row] for row in sections["K and V of new tokens"]["tables"][0]["rows"]]
     assert table == expected
@@ -160,14 +175,15 @@ def test_decoding_counts_no_dropout_unless_asked(report):
     assert decoding["qkv"]["operations"] == 2 * 8 * 1024 * 3072
 
 
-def test_use_of_memory_comes_from_the_emulator(report, monkeypatch):
+def test_use_of_memory_comes_from_the_emulator(report, small_model, monkeypatch):
     interpreted = partial(attention_memory.attention_memory, nr_tasklets=5)
     monkeypatch.setattr(
         attention_memory,
         "attention_memory",
         lambda norm, **shape: interpreted(norm, **(shape | {"options": EngineOptions(engine="interpreted")})),
     )
-    section = report("ops", "--measure", "--prompt", "24", "--set", "clock_mhz=450")["Use of memory"]
+    arguments = ("--model", small_model, "--prompt", "16", "--set", "clock_mhz=450")
+    section = report("ops", "--measure", *arguments)["Use of memory"]
     found = rows(section)
     assert list(found) == [
         "scores in MRAM: score",
@@ -177,7 +193,7 @@ def test_use_of_memory_comes_from_the_emulator(report, monkeypatch):
         "online: all as one",
     ]
     in_mram, online = found["scores in MRAM: all as one"], found["online: all as one"]
-    assert in_mram["Q, least"] == online["Q, least"] == 64 + 2 * 24 * 64 + 8 * 64
+    assert in_mram["Q, least"] == online["Q, least"] == 8 + 2 * 16 * 8 + 8 * 8
     assert in_mram["MUE"] < online["MUE"] <= 100
     assert in_mram["MUE"] == pytest.approx(in_mram["Q/D"] * in_mram["engine"] / in_mram["peak"])
     assert in_mram["MUE, kernel time"] == pytest.approx(in_mram["Q/D"] * in_mram["kernel"] / in_mram["peak"])

@@ -82,7 +82,7 @@ def test_table_shows_ours_beside_what_is_printed(report):
 )
 def test_the_document_is_followed_as_far_as_asked(report, compat, total):
     content, _ = report("table", "--units", "seed", "--compat", compat)
-    names, rows = table_of(section(content, "As document 2 prints it"))
+    names, rows = table_of(section(content, "In the columns of document 2"))
     assert names[-1] == "total"
     assert {row[0]: row[-1] for row in rows}[FOUR] == total
 
@@ -144,7 +144,7 @@ def test_max_context_of_what_does_not_fit(report):
     content, text = report("max-context", "--model", "llama2-70b")
     (longest,) = columns_with(section(content, "Longest context"), "longest context")
     assert set(longest) == {"weights do not fit"}
-    assert "1 banks per head do not fit" in text
+    assert "With 1 bank per head: " in text
 
 
 def test_sizes_and_prefill(report):
@@ -174,12 +174,18 @@ def test_sweeps_of_the_cheaper_chip(report):
     assert [row[3] for row in rows] == [pytest.approx(118.6, rel=1e-3), pytest.approx(138.6, rel=1e-3)]
 
 
+def test_sweeps_say_what_does_not_fit(report):
+    _, text = report("sweep", "--lens", "4096,8192")
+    assert f"{FOUR}: Contexts of more than 7,564 tokens do not fit." in text
+    _, text = report("sweep", "--lens", "4096", "--bits", "8", "--kv-mode", "head-per-bank")
+    assert f"{HEAD}: Does not fit: " in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["table", "--model", "llama-8b"], "no model 'llama-8b'"),
         (["table", "--chip", "aim"], "no chip of banks 'aim'"),
-        (["table", "--w-bits", "5"], "weight_bits = 5"),
         (["table", "--lambda=-1"], "not negative"),
         (["table", "--banks-per-head", "0"], "0 units per head"),
         (["table", "--banks-per-head", "129"], "129 units per head"),
@@ -214,6 +220,7 @@ def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch
     [
         [],
         ["table", "--len", "0"],
+        ["table", "--w-bits", "5"],
         ["table", "--len", "-3"],
         ["table", "--lambda", "fast"],
         ["table", "--lambda", "nan"],

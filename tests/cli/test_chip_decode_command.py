@@ -54,6 +54,7 @@ def test_all_checks_pass(arguments, capsys, tmp_path):
         (("--new", "2", "--kv-mode", "head-per-bank", "--banks-per-head", "1"), "a bank for each head is one"),
         (("--new", "2", "--tile", "17"), "tiles of 17 tokens: a bank multiplies 1 to 16 vectors"),
         (("--new", "2", "--seed", "-1"), "seed -1: at least 0"),
+        (("--new", "2", "--timing", "off"), "what banks read is checked by what they count"),
         (("--new", "2", "--dim", "3"), "rotary positions turn pairs"),
         (("--new", "2", "--model", "llama-7b"), "--model llama-7b has sizes of its own"),
     ],

@@ -30,7 +30,7 @@ def verdict(claims, claim_id):
     ("claim_id", "name"),
     [
         ("C3-01", "weight_bytes"),
-        ("C3-01", "attention_parameters"),
+        ("C3-01", "printed_layer_parameters"),
         ("C3-02", "weight_bytes"),
         ("C3-03", "kv_bytes_peak"),
         ("C3-04", "kv_bytes_peak"),

@@ -27,19 +27,23 @@ def axis_labels(axes):
 
 def test_curves_keep_their_points_and_zero_has_a_place():
     points = {"one": [(0.0, 100.0), (1e-6, 90.0), (1e-3, 1.0)], "two": [(0.0, 80.0), (1e-3, 2.0)]}
-    figure = curves_plot(points, title="", x_axis="lambda (s)", y_axis="", caption="Modelled.", marks={"knee": 1e-5})
+    marks = {"one": ("knee", 1e-5)}
+    figure = curves_plot(points, title="", x_axis="lambda (s)", y_axis="", caption="Modelled.", marks=marks)
     (axes,) = figure.axes
     lines = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axes.lines}
     assert {name: lines[name] for name in points} == points
     assert [x for x, _ in lines["knee"]] == [1e-5, 1e-5]
-    assert (axes.get_xscale(), axes.get_yscale()) == ("symlog", "symlog")
-    assert axes.get_xlim()[0] <= 0
+    assert [line.get_color() for line in axes.lines][:2] == [axes.lines[0].get_color()] * 2
+    assert (axes.get_xscale(), axes.get_yscale()) == ("symlog", "log")
+    assert axes.get_xlim()[0] == 0
+    assert axes.get_ylim()[1] > 100
     assert figure.get_supxlabel() == "Modelled."
 
 
-def test_a_narrow_range_stays_linear():
+def test_a_narrow_range_is_linear_and_begins_at_zero():
     (axes,) = curves_plot({"one": [(1.0, 2.0), (3.0, 4.0)]}, title="", x_axis="", y_axis="", caption="").axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "linear")
+    assert (axes.get_xlim()[0], axes.get_ylim()[0]) == (0, 0)
 
 
 def test_nothing_to_draw_is_refused():
