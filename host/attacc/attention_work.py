@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from host.llm.model import ModelConfig
-from host.llm.operators import Operator, Step, layer_operators
+from host.llm.operators import Operator, Step, attention_operators, minimal_bytes
 from host.llm.quantisation import QuantConfig
 from host.machines.cost import Bound, Cost
 from host.machines.gpu_tiles import Fidelity
@@ -60,10 +60,8 @@ class AttentionWork:
     def of(
         cls, model: ModelConfig, quant: QuantConfig, step: Step, fidelity: Fidelity, energy_mode: EnergyMode
     ) -> AttentionWork:
-        """The attention operators of `layer_operators`."""
-        named = {operator.name: operator for operator in layer_operators(model, step)}
-        attention = (named[name] for name in ("score", "softmax", "context"))
-        return cls(model, quant, step, fidelity, energy_mode, *attention)
+        """Those of one layer."""
+        return cls(model, quant, step, fidelity, energy_mode, *attention_operators(model, step))
 
     @property
     def operators(self) -> tuple[Operator, Operator, Operator]:
@@ -82,8 +80,7 @@ class AttentionWork:
 
     def moved_bytes(self, operator: Operator) -> float:
         """K or V, and what is read and written beside it."""
-        beside = operator.input_elements + operator.output_elements
-        return (operator.kv_elements * self.quant.kv_bits + beside * self.quant.activation_bits) / 8
+        return float(minimal_bytes(operator, self.quant))
 
 
 class AttentionDevice(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from host.llm.operators import Matmul, Operator
+from host.llm.operators import Matmul, Operator, minimal_bytes
 from host.llm.quantisation import QuantConfig
 from host.machines.cost import Bound, Cost, repeated
 from host.machines.gpu_tiles import Fidelity
@@ -46,7 +46,7 @@ def fc_part(
 
 def norm_part(server: GpuServer, norm: Operator, residual: Operator, *, quant: QuantConfig, mode: EnergyMode) -> Priced:
     """A norm and the residual before it, one kernel; each GPU has all hidden states."""
-    moved_bytes = (residual.input_elements + residual.output_elements) * quant.activation_bits / 8
+    moved_bytes = float(minimal_bytes(residual, quant))
     seconds = norm_s(server.kernels, server.gpus, moved_bytes)
     flops = norm.flops + residual.flops
     return _element_part(server, "norm", seconds, moved_bytes, flops, quant=quant, mode=mode)
@@ -55,7 +55,7 @@ def norm_part(server: GpuServer, norm: Operator, residual: Operator, *, quant: Q
 def activation_part(server: GpuServer, activation: Operator, *, quant: QuantConfig, mode: EnergyMode) -> Priced:
     """An activation function over a GPU's share of its inputs and outputs."""
     gpus = server.gpus.count
-    moved_bytes = (activation.input_elements + activation.output_elements) * quant.activation_bits / 8 / gpus
+    moved_bytes = float(minimal_bytes(activation, quant)) / gpus
     seconds = activation_s(server.kernels, server.gpus, moved_bytes)
     return _element_part(server, "activation", seconds, moved_bytes, activation.flops / gpus, quant=quant, mode=mode)
 

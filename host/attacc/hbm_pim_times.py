@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 from host.machines.hbm_pim import CommandTiming, HbmPim
 
-__all__ = ["ProductCycles", "gemv_s", "product_cycles", "softmax_s", "stretched_cycles", "waves"]
+from .commands import CommandCounts
+
+__all__ = [
+    "ProductCycles",
+    "gemv_s",
+    "head_cycles",
+    "product_cycles",
+    "row_openings",
+    "softmax_s",
+    "stretched_cycles",
+    "waves",
+]
 
 GIGA, PS = 1e9, 1e-12
 SOFTMAX_BITS = 16  # width of the elements that the operations of the softmax unit are stated for
@@ -33,18 +44,35 @@ class ProductCycles:
         return self.mac + self.row + self.move
 
 
-def product_cycles(timing: CommandTiming, *, macs: int, moves: int) -> ProductCycles:
-    """Cycles of so many commands that multiply, and so many that move."""
+def product_cycles(timing: CommandTiming, *, macs: int, row_openings: int, moves: int) -> ProductCycles:
+    """Cycles of so many commands that multiply, of which some open a row first, and so many that move."""
     return ProductCycles(
         mac=macs * timing.mac_cycles,
-        row=-(-macs // timing.macs_per_row) * timing.row_cycles,
+        row=row_openings * timing.row_cycles,
         move=moves * timing.move_cycles,
     )
 
 
+def row_openings(timing: CommandTiming, macs: int) -> int:
+    """Rows that commands open which read one column after the other, from the first column of a row on."""
+    return -(-macs // timing.macs_per_row)
+
+
+def head_cycles(timing: CommandTiming, commands: CommandCounts) -> tuple[ProductCycles, ProductCycles]:
+    """Of the scores of a head, and of its weighted sums."""
+    score, context = (
+        product_cycles(timing, macs=macs, row_openings=row_openings(timing, macs), moves=moves)
+        for macs, moves in (
+            (commands.mac_score, commands.moves_before_softmax),
+            (commands.mac_context, commands.moves_after_softmax),
+        )
+    )
+    return score, context
+
+
 def waves(pim: HbmPim, heads: int) -> int:
     """How often in a row a channel computes a head, of `heads` that all devices share."""
-    heads_per_stack = -(-heads // (pim.stacks.devices * pim.stacks.stacks_per_device))
+    heads_per_stack = -(-heads // pim.stacks.count)
     return -(-heads_per_stack // pim.stacks.channels)
 
 
@@ -61,7 +89,7 @@ def gemv_s(pim: HbmPim, *, heads: int, cycles_per_head: float) -> float:
 
 def softmax_s(pim: HbmPim, *, flops: float, moved_bytes: float, bits: int) -> tuple[float, float]:
     """Seconds that the buffer dies need for arithmetic and for memory, which overlap."""
-    stacks = pim.stacks.devices * pim.stacks.stacks_per_device
+    stacks = pim.stacks.count
     operations_per_s = float(pim.buffer_die.softmax_gops) * GIGA * SOFTMAX_BITS / bits
     bytes_per_s = float(pim.buffer_die.softmax_gb_per_s) * GIGA
     return flops / (stacks * operations_per_s), moved_bytes / (stacks * bytes_per_s)

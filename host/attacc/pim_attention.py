@@ -11,7 +11,7 @@ from host.machines.hbm_pim import HbmEnergy, HbmPim
 from .attention_work import AttentionSeconds, AttentionWork, Priced, priced_operator
 from .commands import CommandCounts, head_commands
 from .energy import pim_energy, softmax_energy
-from .hbm_pim_times import gemv_s, product_cycles, softmax_s
+from .hbm_pim_times import gemv_s, head_cycles, softmax_s
 
 __all__ = ["PimAttention"]
 
@@ -66,12 +66,10 @@ class PimAttention:
         )
 
     def _products(self, work: AttentionWork) -> tuple[float, float]:
-        commands, timing, reads = self._commands(work), self.pim.timing, self.reads_per_head(work)
-        score = product_cycles(timing, macs=commands.mac_score, moves=commands.moves_before_softmax)
-        context = product_cycles(timing, macs=commands.mac_context, moves=commands.moves_after_softmax)
+        reads = self.reads_per_head(work)
         score_s, context_s = (
             gemv_s(self.pim, heads=work.heads, cycles_per_head=reads * (product.mac + product.row) + product.move)
-            for product in (score, context)
+            for product in head_cycles(self.pim.timing, self._commands(work))
         )
         return score_s, context_s
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dpu_kernels.gemv import row_bytes
 from host.llm.controller import Precision
 from host.llm.engine import NumpyEngine
 from host.llm.generation import Generation, generate, generated
@@ -115,7 +116,8 @@ def run_decode(
 def closed_form(model: ModelConfig, chip: EmulatedChip, *, context: int) -> Mapping[Purpose, Moved]:
     """What document 2 says that a decode step moves (5.2), in elements; `append` as E2-6 adds it.
 
-    The attention program keeps K and V apart, so that their rows are two transfers where a bank has a head.
+    The attention program keeps K and V apart, so that their rows are two transfers where a bank has a head; what its
+    tasklets read of them, scores and queries included, is not counted.
     """
     weights = weight_traffic(model, chip.partition, fusion=chip.fusion)
     placement = KvPlacement(chip.kv.units_per_head, chip.kv.merge, "not counted")
@@ -137,6 +139,7 @@ def closed_form(model: ModelConfig, chip: EmulatedChip, *, context: int) -> Mapp
             down=int(down),
             up=int(up),
             controller_adds=(chip.kv.units_per_head - 1) * queries,
+            read_bytes=2 * context * model.layers * model.kv_heads * row_bytes(model.dim, "int8") if shared else 0,
         ),
         "append": Moved(
             transfers=model.layers * (1 if shared else 2), down=2 * model.layers * model.kv_heads * model.dim

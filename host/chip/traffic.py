@@ -18,7 +18,7 @@ new tokens, which document 2 leaves out (E2-6). orders: arguments of the attenti
 class Moved:
     """transfers: in either direction. down, up: elements; what all banks get, or those that share inputs, counts once.
 
-    controller_adds: partial sums that the controller added up. read_bytes: that banks read of their rows, of all banks.
+    controller_adds: partial sums that the controller added up. read_bytes: of rows that all banks read by DMA.
     """
 
     transfers: int = 0

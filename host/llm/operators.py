@@ -20,6 +20,7 @@ __all__ = [
     "Operator",
     "OperatorKind",
     "Step",
+    "attention_operators",
     "layer_operators",
     "minimal_bytes",
     "output_operator",
@@ -94,15 +95,16 @@ def layer_operators(model: ModelConfig, step: Step, *, extras: Collection[Extra]
     scores, hidden = step.rows * model.heads * step.context, step.rows * model.hidden
     up = model.ffn * (model.ffn_matrices - 1)
     gated = int(step.rows * model.ffn)
+    score, softmax, context = attention_operators(model, step)
     operators = (
         _normalisation("norm", hidden),
         _dense("qkv", step.rows, model.hidden, q_width + 2 * kv_width),
         _bias("qkv_bias", step.rows, q_width + 2 * kv_width),
-        _attention("score", model, step, Matmul(step.new_tokens, model.dim, step.context, step.batch * model.heads)),
+        score,
         _element_wise("scaling", scores, inputs=1, extra="score scaling"),
-        _normalisation("softmax", scores),
+        softmax,
         _element_wise("softmax_dropout", scores, inputs=1, extra="dropout"),
-        _attention("context", model, step, Matmul(step.new_tokens, step.context, model.dim, step.batch * model.heads)),
+        context,
         _dense("projection", step.rows, q_width, model.hidden),
         _bias("projection_bias", step.rows, model.hidden),
         _element_wise("projection_dropout", hidden, inputs=1, extra="dropout"),
@@ -117,6 +119,16 @@ def layer_operators(model: ModelConfig, step: Step, *, extras: Collection[Extra]
         _element_wise("residual", hidden, inputs=2),
     )
     return tuple(operator for operator in operators if operator.extra is None or operator.extra in extras)
+
+
+def attention_operators(model: ModelConfig, step: Step) -> tuple[Operator, Operator, Operator]:
+    """Scores, softmax and weighted sums of a layer: the operators that depend on the context."""
+    heads = step.batch * model.heads
+    return (
+        _attention("score", model, step, Matmul(step.new_tokens, model.dim, step.context, heads)),
+        _normalisation("softmax", step.rows * model.heads * step.context),
+        _attention("context", model, step, Matmul(step.new_tokens, step.context, model.dim, heads)),
+    )
 
 
 def minimal_bytes(operator: Operator, quant: QuantConfig) -> Fraction:
