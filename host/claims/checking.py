@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from .attacc import attacc_checks
+from .attacc_attention import attacc_attention_checks
+from .attacc_device import attacc_device_checks
+from .attacc_evidence import AttAccEvidence
 from .attention import attention_checks
 from .bounds import bound_checks
+from .chip import chip_checks
 from .claim import Claim
 from .determinism import determinism_checks
 from .evidence import AttentionEvidence
+from .functional import DecodeEvidence, functional_checks
+from .inference import inference_checks
 from .judging import Answer, Finding, judge, unjudged
 from .softmax_bounds import softmax_checks
 
@@ -25,6 +32,12 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **bound_checks(),
         **softmax_checks(),
         **determinism_checks(),
+        **attacc_checks(AttAccEvidence()),
+        **attacc_attention_checks(),
+        **attacc_device_checks(),
+        **inference_checks(),
+        **chip_checks(),
+        **functional_checks(DecodeEvidence()),
     }
 
 

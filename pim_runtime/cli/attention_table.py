@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import AllocationError
+from .document_notes import error_notes
 from .machine_options import chosen_hardware, machine_name
 from .output import Check, Column, Report, Section, Table, Value
 from .progress import progress
@@ -76,7 +77,7 @@ def run_table(arguments: argparse.Namespace) -> Report:
         "A ratio of a published or measured time and a modelled one is modelled.",
         "Heads split: a prediction of the model. No published measurement splits heads, so nothing confirms it.",
         "Adding up the workers' outputs takes as long for a part as for a head: 16 parts are not 16 times faster.",
-        *_error_notes(table),
+        *error_notes(table.errors),
     )
     about = Section(title="About these numbers", notes=notes)
     return Report(title="Decode attention: published, modelled and measured here", sections=(*sections, about))
@@ -100,14 +101,6 @@ def _check_arguments(arguments: argparse.Namespace, table: PublishedTable) -> No
         if given not in (None, value):
             option = f"--{name.replace('_', '-')}"
             raise ValueError(f"{option} {given}: the published program has {option} {value}, so --table has, too")
-
-
-def _error_notes(table: PublishedTable) -> list[str]:
-    """What is wrong with the table or its text, as the registry of claims words it."""
-    from host.claims.registry import load_registry
-
-    errors = load_registry().document_errors
-    return [f"{id_}  wrong: {errors[id_].wrong}. Right: {errors[id_].right}." for id_ in table.errors]
 
 
 def _dtype_section(

@@ -13,11 +13,24 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import PimError
-from . import attention, batching, bench, check, claims, info, inspect_state, validate
-from .files import writable_file
+from . import (
+    arith,
+    attacc,
+    attention,
+    batching,
+    bench,
+    check,
+    chip,
+    claims,
+    info,
+    inspect_state,
+    plan,
+    validate,
+)
 from .json_file import report_as_json, write_json
 from .output import Report
 from .render import print_report
+from .subcommands import add_json_option
 from .versions import installed_version
 
 __all__ = ["COMMANDS", "Command", "main"]
@@ -38,7 +51,20 @@ class Command(Protocol):
         """Do the work. Raises PimError, ValueError or OSError, with a message for the user, if it cannot be done."""
 
 
-COMMANDS: tuple[Command, ...] = (attention, batching, bench, check, claims, info, inspect_state, validate)
+COMMANDS: tuple[Command, ...] = (
+    arith,
+    attacc,
+    attention,
+    batching,
+    bench,
+    check,
+    chip,
+    claims,
+    info,
+    inspect_state,
+    plan,
+    validate,
+)
 """The subcommands' modules, in the order of the help."""
 
 
@@ -84,5 +110,5 @@ def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
     for name, command in commands.items():
         subparser = subparsers.add_parser(name, help=command.HELP, description=command.HELP)
         command.add_arguments(subparser)
-        subparser.add_argument("--json", type=writable_file, metavar="FILE", help="also write the report to FILE")
+        add_json_option(subparser)
     return parser

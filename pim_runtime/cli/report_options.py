@@ -107,7 +107,8 @@ def refuse_without_timeline(arguments: argparse.Namespace, why: str) -> None:
 
 def plot_speedups(folder: Path, name: str, table: Table, caption: str) -> None:
     """Write `speedup-<name>.svg`: the columns of a table against its first, each with its origin."""
-    from ..report.plots import Curve, save_plot, speedup_plot
+    from ..report.canvas import save_plot
+    from ..report.plots import Curve, speedup_plot
 
     curves = [
         Curve(
@@ -235,7 +236,8 @@ def _roofline_section(rows: Sequence[Row], hardware: Hardware) -> Section:
 
 def _write_plots(folder: Path, rows: Sequence[Row], hardware: Hardware) -> list[Path]:
     """The plots that the rows have something for."""
-    from ..report.plots import breakdown_plot, heat_map_plot, roofline_plot, save_plot
+    from ..report.canvas import save_plot
+    from ..report.plots import breakdown_plot, heat_map_plot, roofline_plot
     from ..report.roofline import roofline
 
     figures = {}

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Annotated
 
 from ..errors import ProfileError
-from ..quantities import Curve, Integer, Number, Points, Quantity, Value, checked_value
+from ..quantities import Curve, Integer, Number, Points, Quantity, Value
 from .agreements import agreements
-from .assembly import inherited, records_of, rules_by_key, unknown_key
+from .assembly import SET_BY_USER, inherited, records_of, rules_by_key, set_by_user
 from .links import Transfer
 
 __all__ = [
@@ -30,8 +30,6 @@ __all__ = [
 
 TICKS_PER_CYCLE = 10_000
 """A tick is the finest part of a cycle that a profile may state, so that sums of cycles are exact integers of ticks."""
-
-SET_BY_USER = "set by the user"
 
 Cycles = Annotated[Decimal, Number("cycles", 4)]
 CyclesPerByte = Annotated[Decimal, Number("cycles/byte", 4)]
@@ -210,19 +208,8 @@ class Hardware:
 
         Raises ProfileError for an unknown key, for a value that its rule refuses, and for a link that is incomplete.
         """
-        file, rules = f"{self.name} with values set by the user", rules_by_key(Hardware)
-        own = {}
-        for key, raw in values.items():
-            if key not in rules:
-                raise unknown_key(file, key, rules)
-            own[key] = Quantity(
-                key=key,
-                value=checked_value(rules[key], file=file, key=key, raw=raw),
-                unit=rules[key].unit,
-                provenance="assumed",
-                source=SET_BY_USER,
-            )
-        return Hardware.of(self.name, file, own, self.quantities)
+        file = f"{self.name} with values set by the user"
+        return Hardware.of(self.name, file, set_by_user(Hardware, file, values), self.quantities)
 
 
 def known_keys() -> tuple[str, ...]:

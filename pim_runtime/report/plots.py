@@ -1,32 +1,29 @@
 """Plots of what the other reports compute: breakdown, roofline, heat map of the DPUs, speed-up.
 
-The one module that uses matplotlib, and without its global state: every function returns a figure of its own.
+Every function returns a figure of its own; `canvas` saves it.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..hardware import Hardware
-from ..output_file import replaced
 from ..timeline import REASONS, Row
 from ..timing import LaunchWork, dpu_kernel_cycles
 from ..timing.cost import PS_PER_US, Reason
 from .breakdown import reason_name, reason_times
+from .canvas import add_caption, logarithmic, new_figure, series_colours
 from .roofline import RooflinePoint
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "breakdown_plot", "heat_map_plot", "roofline_plot", "save_plot", "speedup_plot"]
+__all__ = ["Curve", "breakdown_plot", "heat_map_plot", "roofline_plot", "speedup_plot"]
 
 # Told apart by readers who do not see all colours (Okabe and Ito, Color Universal Design, 2008).
 COLOURS: dict[Reason, str] = {
@@ -37,9 +34,7 @@ COLOURS: dict[Reason, str] = {
     "transfer_setup": "#56B4E9",
     "transfer": "#009E73",
 }
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = {"published": "--", "modelled": "-", "measured here": ":"}
-CAPTION_WIDTH = 120  # characters of a line
 SMALLEST_LABEL = 0.07  # of the longest bar; shorter parts have no room for a number
 
 
@@ -63,7 +58,7 @@ def breakdown_plot(rows: Sequence[Row], hardware: Hardware) -> Figure:
             groups.setdefault(f"{row.operation} {row.what}", []).append(row)
     if not groups:
         raise ValueError("no command took modelled time, so there is nothing to plot. Pass rows with a price.")
-    figure, axes = _figure(9, 1.7 + 0.42 * len(groups))
+    figure, axes = new_figure(9, 1.7 + 0.42 * len(groups))
     times = [reason_times(group) for group in groups.values()]
     totals = np.array([sum(of.values()) for of in times]) / PS_PER_US
     left = np.zeros(len(groups))
@@ -82,7 +77,7 @@ def breakdown_plot(rows: Sequence[Row], hardware: Hardware) -> Figure:
     axes.set_xlabel("time (us)")
     axes.set_title("Where the time goes")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
-    _caption(figure, f"Modelled on profile {hardware.name}. A launch has the parts of its slowest DPU.")
+    add_caption(figure, f"Modelled on profile {hardware.name}. A launch has the parts of its slowest DPU.")
     return figure
 
 
@@ -94,12 +89,12 @@ def roofline_plot(points: Sequence[RooflinePoint], hardware: Hardware) -> Figure
     drawn = [point for point in points if point.mram_bytes]
     if not drawn:
         raise ValueError("no kernel moves a byte between MRAM and WRAM, so none has a place under a roofline")
-    figure, axes = _figure(8, 5.2 + 0.55 * len(drawn))
+    figure, axes = new_figure(8, 5.2 + 0.55 * len(drawn))
     knees = [
         point.ceiling_per_s / bandwidth for point in drawn for bandwidth in (point.bandwidth, point.best_bandwidth)
     ]
     reach = [*(point.intensity for point in drawn), *knees]
-    for point, colour in zip(drawn, _colours(len(drawn)), strict=True):
+    for point, colour in zip(drawn, series_colours(len(drawn)), strict=True):
         for bandwidth, style, what in (
             (point.bandwidth, "-", f"its DMAs, {point.dma_bytes_mean:,.0f} B on average"),
             (point.best_bandwidth, ":", f"DMAs of {hardware.dma.max_bytes:,} B"),
@@ -110,7 +105,7 @@ def roofline_plot(points: Sequence[RooflinePoint], hardware: Hardware) -> Figure
             axes.plot(x, roof, style, color=colour, linewidth=1.2, label=label)
         label = f"{point.name}, {point.nr_tasklets} tasklets: limited by the {point.limit}"
         axes.plot([point.intensity], [point.instructions_per_s / 1e6], "o", color=colour, label=label)
-    _logarithmic(axes)
+    logarithmic(axes)
     axes.set_xlabel("intensity (instructions per MRAM byte)")
     axes.set_ylabel("instructions per second of one DPU (millions)")
     axes.set_title("Instruction roofline")
@@ -118,7 +113,7 @@ def roofline_plot(points: Sequence[RooflinePoint], hardware: Hardware) -> Figure
     axes.set_axisbelow(True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8, frameon=False)
     clock, reissue = hardware.pipeline.clock_mhz, hardware.pipeline.reissue_cycles
-    _caption(
+    add_caption(
         figure,
         f"Modelled on profile {hardware.name}: the slowest DPU. "
         f"Pipeline: {clock} MHz x min(1, tasklets / {reissue}). Slopes: occupancy of the DMA engine.",
@@ -137,7 +132,7 @@ def heat_map_plot(row: Row, hardware: Hardware) -> Figure:
         )
     cycles = np.concatenate([dpu_kernel_cycles(counters, hardware) for counters in row.work.counters])
     first_rank, grid = _by_rank(cycles, row.first_dpu, hardware.geometry.dpus_per_rank)
-    figure, axes = _figure(9, 1.9 + min(6.0, 0.16 * len(grid)))
+    figure, axes = new_figure(9, 1.9 + min(6.0, 0.16 * len(grid)))
     extent = (-0.5, grid.shape[1] - 0.5, first_rank + len(grid) - 0.5, first_rank - 0.5)
     image = axes.imshow(grid, aspect="auto", interpolation="nearest", cmap="viridis", extent=extent)
     axes.set_xlabel("DPU in its rank")
@@ -148,7 +143,7 @@ def heat_map_plot(row: Row, hardware: Hardware) -> Figure:
     # Around a single value the bar would show a range that no DPU is in.
     ticks = [slowest] if slowest == cycles.min() else None
     figure.colorbar(image, label="cycles", format="{x:,.0f}", ticks=ticks)
-    _caption(
+    add_caption(
         figure,
         f"Modelled on profile {hardware.name}. The slowest of {len(cycles):,} DPUs takes {slowest:,} cycles, "
         f"{slowest / mean:.3f} times the mean."
@@ -160,9 +155,9 @@ def heat_map_plot(row: Row, hardware: Hardware) -> Figure:
 
 def speedup_plot(curves: Sequence[Curve], *, title: str, caption: str) -> Figure:
     """Speed-up against batch, both axes logarithmic; above 1 the DPUs win. A curve says its origin in the legend."""
-    figure, axes = _figure(8, 5)
+    figure, axes = new_figure(8, 5)
     axes.axhline(1, color="#777777", linewidth=0.8)
-    for curve, colour in zip(curves, _colours(len(curves)), strict=True):
+    for curve, colour in zip(curves, series_colours(len(curves)), strict=True):
         x, y = zip(*curve.points, strict=True)
         style = LINE_STYLES.get(curve.origin, "-.")
         axes.plot(x, y, style, marker="o", markersize=4, color=colour, label=f"{curve.name} ({curve.origin})")
@@ -177,49 +172,8 @@ def speedup_plot(curves: Sequence[Curve], *, title: str, caption: str) -> Figure
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(fontsize=8, facecolor="white", edgecolor="none", framealpha=1)
-    _caption(figure, caption)
+    add_caption(figure, caption)
     return figure
-
-
-def save_plot(figure: Figure, path: Path) -> None:
-    """Write a figure as .svg or .png; equal figures give equal files. Raises OutputError if it cannot be written."""
-    from matplotlib import rc_context
-
-    # Without the salt the ids of an SVG are random; without the date they are all that changes.
-    with rc_context({"svg.hashsalt": "pim"}), replaced(path) as file:
-        metadata = {"Date": None} if path.suffix == ".svg" else {}
-        figure.savefig(file, format=path.suffix.removeprefix("."), dpi=150, metadata=metadata)
-
-
-def _figure(width_inches: float, height_inches: float) -> tuple[Figure, Axes]:
-    """An empty figure with one pair of axes. Raises ModuleNotFoundError with the remedy if matplotlib is missing."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "plots need matplotlib: pip install 'pim-runtime[report]'", name=error.name
-        ) from error
-    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _logarithmic(axes: Axes) -> None:
-    """Both axes logarithmic, with plain numbers at 1, 2 and 5 of every decade."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
-
-
-def _caption(figure: Figure, text: str) -> None:
-    """Where the numbers come from, below the axes."""
-    figure.supxlabel(textwrap.fill(text, CAPTION_WIDTH), fontsize=7, color="#555555")
 
 
 def _by_rank(values: NDArray[np.int64], first_dpu: int, per_rank: int) -> tuple[int, NDArray[np.float64]]:
@@ -228,10 +182,6 @@ def _by_rank(values: NDArray[np.int64], first_dpu: int, per_rank: int) -> tuple[
     grid = np.full((-(-(skipped + len(values)) // per_rank), per_rank), np.nan)
     grid.reshape(-1)[skipped : skipped + len(values)] = values
     return first_rank, grid
-
-
-def _colours(count: int) -> list[str]:
-    return [SERIES[index % len(SERIES)] for index in range(count)]
 
 
 def _times(name: str, count: int) -> str:

@@ -10,7 +10,7 @@ from .clock import Clock
 from .cost import Cost
 from .energy import EnergyRange, dpu_energy
 from .kernel import dpu_kernel_cycles
-from .launch import launch_costs
+from .launch import launch_costs, launch_start_ps
 from .transfer import TransferMode, transfer_costs
 from .work import LaunchWork, TransferWork, Work, price
 
@@ -25,6 +25,7 @@ __all__ = [
     "dpu_energy",
     "dpu_kernel_cycles",
     "launch_costs",
+    "launch_start_ps",
     "price",
     "transfer_costs",
 ]

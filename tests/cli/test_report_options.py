@@ -137,7 +137,7 @@ def test_speed_ups_are_plotted_from_their_table(tmp_path, monkeypatch):
     )
     drawn = []
     monkeypatch.setattr(
-        "pim_runtime.report.plots.save_plot", lambda figure, path: drawn.append((figure, path.name)) or None
+        "pim_runtime.report.canvas.save_plot", lambda figure, path: drawn.append((figure, path.name)) or None
     )
     plot_speedups(tmp_path, "int8", table, "Published: somewhere.")
     ((figure, name),) = drawn

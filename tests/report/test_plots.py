@@ -10,7 +10,8 @@ from timelines import HARDWARE, add_launch, add_transfer, attention_step, counte
 
 from pim_runtime.counters import Counter
 from pim_runtime.report.breakdown import reason_times
-from pim_runtime.report.plots import Curve, breakdown_plot, heat_map_plot, roofline_plot, save_plot, speedup_plot
+from pim_runtime.report.canvas import save_plot
+from pim_runtime.report.plots import Curve, breakdown_plot, heat_map_plot, roofline_plot, speedup_plot
 from pim_runtime.report.roofline import roofline
 from pim_runtime.timeline import Timeline
 from pim_runtime.timing import dpu_kernel_cycles

@@ -1,0 +1,1 @@
+"""Document 1: GPUs beside HBM stacks that compute attention (AttAcc), and the systems that it is compared with."""

@@ -1,0 +1,1 @@
+"""Machines that language models run on, as data and as costs: DPUs, chips of DRAM banks, GPUs, HBM with PIM."""
