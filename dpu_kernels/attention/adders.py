@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, stated
 
-from .rows import add_scaled, clear
+from .rows import clear, scaled_adder
 
 __all__ = ["flusher", "row_adder"]
 
@@ -18,6 +18,7 @@ ELEMENT_SLOTS = 8
 BYTE_PRODUCT_SLOTS = 1
 ARGUMENT_MOVE_SLOTS = 1  # timing-model 4.3: a called multiply wants the weight in its register in every iteration
 LONG_SUM_SLOTS = 1  # timing-model 4.1, rule 6: an addition of 64 bits takes two
+EXTENSION_SLOTS = 1  # of a product of 32 bits to 64: the sign fills the upper register
 # timing-model 10.5: the published int8 program takes 0.365 slots per product more than the rules say, which is one slot
 # in one of its two loops, most likely a sign extension. Its size is measured, its mechanism is not known.
 BYTE_SUM_SLOTS = 1
@@ -26,33 +27,39 @@ BYTE_SUM_SLOTS = 1
 CALL_SLOTS, FRAME_SLOTS = 6, 12
 
 
-def row_slots(kind: IntegerType, weight: IntegerType, running: IntegerType) -> tuple[int, int]:
+def row_slots(kind: IntegerType, weight: IntegerType, product: IntegerType, running: IntegerType) -> tuple[int, int]:
     """Slots per row and per element of a scaled addition to sums of type `running`, wide multiplies not included."""
     widest = max(kind.bits, weight.bits)
     called = widest > 16
     element = ELEMENT_SLOTS + LONG_SUM_SLOTS * (running.bits == 64) + ARGUMENT_MOVE_SLOTS * called
+    element += EXTENSION_SLOTS * (product.bits < running.bits)
     if widest == 8:
         element += BYTE_PRODUCT_SLOTS + BYTE_SUM_SLOTS * (running.bits == 8)
     return CALL_SLOTS + FRAME_SLOTS * called, element
 
 
-def row_adder(rows_per_pass: int, kind: IntegerType, weight: IntegerType, running: IntegerType) -> DpuFunction:
+def row_adder(
+    rows_per_pass: int, kind: IntegerType, weight: IntegerType, product: IntegerType, running: IntegerType
+) -> DpuFunction:
     """Adds `rows_per_pass` rows, which stand `stride` elements apart in `rows`, times the weights from `first` on.
 
     One pass over the total serves all of them. Rows are of type `kind`, weights fit `weight` (`shapes.weight_kind`),
-    sums are of type `running`.
+    products are wrapped to `product`, sums are of type `running`.
     """
-    of_row, of_element = row_slots(kind, weight, running)
+    of_row, of_element = row_slots(kind, weight, product, running)
+    add_scaled = scaled_adder(product)
 
     @dpu_function
     def add_2_rows(total: View, w0: int, r0: View, w1: int, r1: View) -> None:
         for i in range(len(total)):
-            total[i] = total[i] + w0 * r0[i] + w1 * r1[i]
+            total[i] = total[i] + product(w0 * r0[i]) + product(w1 * r1[i])
 
     @dpu_function
     def add_4_rows(total: View, w0: int, r0: View, w1: int, r1: View, w2: int, r2: View, w3: int, r3: View) -> None:
         for i in range(len(total)):
-            total[i] = total[i] + (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
+            total[i] = (
+                total[i] + (product(w0 * r0[i]) + product(w1 * r1[i])) + (product(w2 * r2[i]) + product(w3 * r3[i]))
+            )
 
     @dpu_function
     def add_4(t: Tasklet, total: View, group: View, first: int, rows: View, stride: int) -> None:

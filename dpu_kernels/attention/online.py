@@ -35,7 +35,7 @@ from ..fixed_point import times_q30
 from .buffers import STATES_AT, query_reader, sharer
 from .exponential import Exponential
 from .powers import power_of_two
-from .rows import add_scaled, add_to, clear, dot_product, first_group, group_address, row_reader, unpacker
+from .rows import add_to, clear, dot_product, first_group, group_address, row_reader, scaled_adder, unpacker
 from .shapes import (
     ALIGNMENT,
     GROUP,
@@ -46,6 +46,7 @@ from .shapes import (
     DTypeName,
     FixedSizes,
     OnlineState,
+    Products,
     SoftmaxConstant,
     score_kind,
     storage,
@@ -60,7 +61,9 @@ ONE = 1 << 30  # of a rescaling factor
 
 
 @dpu_program
-def online_program(dtype: DTypeName, exponential: Exponential = "lut256_lerp", dim: int = 0) -> DpuProgram:
+def online_program(
+    dtype: DTypeName, exponential: Exponential = "lut256_lerp", dim: int = 0, products: Products = "int64"
+) -> DpuProgram:
     """The program of norm softmax_online; parameters, host variables and output as in `attention_program`.
 
     The statistics behind each output are those of OnlineState. Argument.COLUMNS is the whole row.
@@ -68,7 +71,8 @@ def online_program(dtype: DTypeName, exponential: Exponential = "lut256_lerp", d
     operands = storage(dtype)
     kind, score, sizes = operands.kind, score_kind(operands.kind, "wide"), FixedSizes.of(operands, dim)
     elements_per_item = operands.elements_per_item
-    name = f"attention_{dtype}_softmax_online_{exponential}" + (f"_{dim}" if dim else "")
+    product = {"int32": int32, "int64": int64}[products]
+    name = f"attention_{dtype}_softmax_online_{exponential}_{products}_products" + (f"_{dim}" if dim else "")
     program = DpuProgram(name, nr_tasklets=17, stack_bytes=STACK_BYTES)
     arguments, shared = program.host("arguments", int32, len(Argument)), program.wram("shared", int64, 2)
     constants = program.host("constants", int64, MAX_QUERIES * NR_CONSTANTS)
@@ -76,7 +80,8 @@ def online_program(dtype: DTypeName, exponential: Exponential = "lut256_lerp", d
     power = power_of_two(exponential, program.host("exp2_table", uint32, TABLE_SIZE))
     factor_of = rescaler(constants, weigher(power))
     share, read_queries = sharer(arguments, shared, kind, LENGTH), query_reader(arguments, shared, sizes, kind)
-    attend = attender(arguments, constants, sizes, kind, score, unpacker(elements_per_item), weigher(power), factor_of)
+    unpack = unpacker(elements_per_item)
+    attend = attender(arguments, constants, sizes, kind, score, product, unpack, weigher(power), factor_of)
     merge = merger(arguments, factor_of)
 
     @program.kernel
@@ -136,13 +141,14 @@ def attender(
     sizes: FixedSizes,
     kind: IntegerType,
     score: IntegerType,
+    product: IntegerType,
     unpack: DpuFunction,
     weight: DpuFunction,
     factor_of: DpuFunction,
 ) -> DpuFunction:
     """A worker's one pass over its tokens."""
     dot, itemsize = dot_product(int64 if score.bits == 64 else int32, sizes), kind.itemsize
-    read_row = row_reader(sizes)
+    read_row, add_scaled = row_reader(sizes), scaled_adder(product)
 
     @dpu_function
     def take_token(t: Tasklet, query: int, score: int, value: View, state: View, total: View) -> None:
@@ -161,7 +167,7 @@ def attender(
             shift, bits = plan[SoftmaxConstant.SHIFT], plan[SoftmaxConstant.PROBABILITY_BITS]
             share = weight(t, top - score, pre_shift, multiplier, shift, bits)
             state[OnlineState.WEIGHT_SUM] = state[OnlineState.WEIGHT_SUM] + share
-            add_scaled(total, share, value)
+            add_scaled(total, int32(share), value)
 
     @dpu_function
     def attend(

@@ -48,6 +48,7 @@ from .shapes import (
     DTypeName,
     FixedSizes,
     Norm,
+    Products,
     SoftmaxConstant,
     Stage,
     output_kind,
@@ -88,13 +89,19 @@ def nothing(t: Tasklet, worker: int, workers: int, group: View, cells: View, sta
 
 @dpu_program
 def attention_program(
-    dtype: DTypeName, norm: Norm, acc: Accumulation, exponential: Exponential = "lut256_lerp", dim: int = 0
+    dtype: DTypeName,
+    norm: Norm,
+    acc: Accumulation,
+    exponential: Exponential = "lut256_lerp",
+    dim: int = 0,
+    products: Products = "int64",
 ) -> DpuProgram:
     """The program for operands of type `dtype` and any norm but softmax_online.
 
     dim: makes programs for one query and heads of this size only, with faster DMAs and inner loops to emulate. It
     does not change results, and the clock sees that the compiler knows the sizes. 0: heads of any size, any number of
     queries.
+    products: type of the products of weights and V where sums have 64 bits, see `products_of`; int64 is always right.
     Host variables: `arguments` int32 [len(Argument)], `constants` int64 [MAX_QUERIES * 5] (SoftmaxConstant or
     ZscoreConstant) unless norm is div_d or zscore_linear, and for softmax `exp2_table` uint32 [257].
     Output, at Argument.OUTPUT, a row of Argument.OUTPUT_BYTES per query: its weighted sum [dim], of the operands' type
@@ -106,7 +113,7 @@ def attention_program(
     sizes, elements_per_item = FixedSizes.of(operands, dim), operands.elements_per_item
     name = (
         f"attention_{dtype}_{norm}_{acc}"
-        + (f"_{exponential}" if norm == "softmax" else "")
+        + (f"_{exponential}_{products}_products" if norm == "softmax" else "")
         + (f"_{dim}" if dim else "")
     )
     program = DpuProgram(name, nr_tasklets=17, stack_bytes=STACK_BYTES)
@@ -118,10 +125,11 @@ def attention_program(
     measure, normalise = phases.measure, phases.normalise
     measures, normalises = int(measure is not nothing), int(normalise is not nothing)
     weight, running = weight_kind(operands, norm, acc), running_kind(operands, norm, acc)
+    product = int64 if running.bits == 64 and products == "int64" else int32
     narrow = int(running is not output)
     share, read_queries = sharer(arguments, shared, kind, notes), query_reader(arguments, shared, sizes, kind)
     score_tokens = scorer(arguments, sizes, kind, score, notes, unpack, phases.begin, phases.observe, phases.mark)
-    weigh_values = weighted_sum(arguments, sizes, operands, weight, running, output, extra_rows, unpack)
+    weigh_values = weighted_sum(arguments, sizes, operands, weight, product, running, output, extra_rows, unpack)
     merge_sums = merger(arguments, sizes, output, acc, extra_rows)
     append = appender(arguments, sizes, statistics_length, phases.finish)
 

@@ -21,7 +21,7 @@ from pim_runtime.device import (
 
 from .shapes import BLOCK_TOKENS, GROUP, Argument, FixedSizes
 
-__all__ = ["add_scaled", "add_to", "clear", "dot_product", "first_group", "group_address", "row_reader", "unpacker"]
+__all__ = ["add_to", "clear", "dot_product", "first_group", "group_address", "row_reader", "scaled_adder", "unpacker"]
 
 
 @dpu_function
@@ -98,15 +98,19 @@ def dot_product(accumulator: IntegerType, sizes: FixedSizes) -> DpuFunction:
     return dot
 
 
-@extern_function
-def add_scaled(total: View, factor: int, row: View) -> None:
-    """total += factor * row, in the type of `total`; both have the same length."""
-    for i in range(len(total)):
-        total[i] = total[i] + factor * row[i]
+def scaled_adder(product: IntegerType) -> DpuFunction:
+    """total += factor * row, in the type of `total`, with products wrapped to `product`; both have the same length."""
+
+    @extern_function
+    def add_scaled(total: View, factor: int, row: View) -> None:
+        for i in range(len(total)):
+            total[i] = total[i] + product(factor * row[i])
+
+    return add_scaled
 
 
 @extern_function
 def add_to(total: View, factor: int, row: View) -> None:
-    """total += row, as add_scaled with a factor of 1."""
+    """total += row, as a scaled addition with a factor of 1."""
     for i in range(len(total)):
         total[i] = total[i] + row[i]

@@ -25,6 +25,7 @@ __all__ = [
     "FixedSizes",
     "Norm",
     "OnlineState",
+    "Products",
     "SoftmaxConstant",
     "SoftmaxState",
     "Stage",
@@ -34,6 +35,7 @@ __all__ = [
     "notes_length",
     "output_kind",
     "padded",
+    "products_of",
     "running_kind",
     "score_kind",
     "storage",
@@ -44,6 +46,7 @@ __all__ = [
 GROUP = 8  # tokens whose scores move in one DMA
 BLOCK_TOKENS = 16  # tokens of a block of a paged cache: K rows, then V rows
 RUNNING_ROWS = 256  # rows whose weighted sums fit 32 bits, where products have 22 (K-1)
+INT32_PROBABILITY_BITS = 24  # of weights whose products with 8 bits fit 32 (K-1): 2**24 * -128 = -2**31
 MAX_QUERIES = 32  # query heads that one K/V row serves in a launch: 32 x 8 scores of int64 are the longest DMA
 TABLE_SIZE = 257  # 2**(30 - i/256) for i = 0 to 256, and one more for the interpolation
 STACK_BYTES = 384  # per tasklet; the default 1024 would leave no room for 24 tasklets with 128 dimensions of int32
@@ -52,6 +55,7 @@ ALIGNMENT = 64  # of a tasklet's buffers: rows that start on a cache line of the
 Norm = Literal["div_d", "zscore", "zscore_linear", "softmax", "softmax_online"]
 Accumulation = Literal["wrap", "wide"]
 DTypeName = Literal["int4", "int8", "int16", "int32"]
+Products = Literal["int32", "int64"]
 
 
 class Argument(IntEnum):
@@ -206,6 +210,15 @@ def weight_kind(operands: Storage, norm: Norm, acc: Accumulation) -> IntegerType
     if norm in ("softmax", "zscore") or (norm == "div_d" and operands.kind.bits < 32):
         return int32
     return score_kind(operands.kind, acc)
+
+
+def products_of(operand_bits: int, norm: Norm, probability_bits: int) -> Products:
+    """Type that the product of a weight and an element of V fits (proven by host.attention.ranges).
+
+    operand_bits: of an element once it is unpacked. A multiply of 64 bits takes a DPU several times as long.
+    """
+    is_softmax = norm in ("softmax", "softmax_online")
+    return "int32" if is_softmax and operand_bits == 8 and probability_bits <= INT32_PROBABILITY_BITS else "int64"
 
 
 def running_kind(operands: Storage, norm: Norm, acc: Accumulation) -> IntegerType:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, mram_read, mram_write
+from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_function, int32, mram_read, mram_write
 from pim_runtime.symbols import WramSymbol
 
 from .adders import flusher, row_adder
-from .rows import add_scaled, add_to, clear, first_group, group_address, row_reader
+from .rows import add_to, clear, first_group, group_address, row_reader, scaled_adder
 from .shapes import GROUP, RUNNING_ROWS, Accumulation, Argument, FixedSizes, Storage
 
 __all__ = ["appender", "merger", "weighted_sum"]
@@ -17,6 +17,7 @@ def weighted_sum(
     sizes: FixedSizes,
     operands: Storage,
     weight: IntegerType,
+    product: IntegerType,
     running: IntegerType,
     output: IntegerType,
     extra_rows: int,
@@ -28,7 +29,7 @@ def weighted_sum(
     """
     rows_per_pass, elements_per_item = operands.rows_in_a_pass, operands.elements_per_item
     itemsize, output_itemsize = operands.kind.itemsize, output.itemsize
-    add_rows, read_row = row_adder(rows_per_pass, operands.kind, weight, running), row_reader(sizes)
+    add_rows, read_row = row_adder(rows_per_pass, operands.kind, weight, product, running), row_reader(sizes)
     flush = flusher(output, running)
 
     @dpu_function
@@ -87,7 +88,7 @@ def merger(
 
     The published program merges with its scaled addition, times 1; sums that do not wrap are added.
     """
-    itemsize, add_part = output.itemsize, add_to if acc == "wide" else add_scaled
+    itemsize, add_part = output.itemsize, add_to if acc == "wide" else scaled_adder(int32)
 
     @dpu_function
     def merge(t: Tasklet, workers: int, total: View, part: View) -> None:

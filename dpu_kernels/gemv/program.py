@@ -1,7 +1,9 @@
 """The program of a bank: GEMV with int4 or int8 rows, and weighted sums of rows (S2-9, S2-10).
 
 Tasklets share the rows. Every byte of a row is read once for all vectors of a message. A message has a place in WRAM,
-so that the DMAs of a launch read rows and nothing else; results go to the start of the MRAM heap.
+so that the DMAs of a launch read rows and nothing else; results go to the start of the MRAM heap. Sums cannot
+overflow: a message holds vectors of at most 2**14 elements, whose products with int8 rows stay below 2**28, and weights
+in Q24 of at most 2**12 rows, whose sums stay below 2**44.
 """
 
 from __future__ import annotations

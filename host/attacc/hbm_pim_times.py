@@ -12,7 +12,16 @@ from host.machines.hbm_pim import CommandTiming, HbmPim
 
 from .commands import CommandCounts
 
-__all__ = ["ProductCycles", "gemv_s", "head_cycles", "product_cycles", "softmax_s", "stretched_cycles", "waves"]
+__all__ = [
+    "ProductCycles",
+    "gemv_s",
+    "head_cycles",
+    "product_cycles",
+    "row_openings",
+    "softmax_s",
+    "stretched_cycles",
+    "waves",
+]
 
 GIGA, PS = 1e9, 1e-12
 SOFTMAX_BITS = 16  # width of the elements that the operations of the softmax unit are stated for
@@ -44,10 +53,15 @@ def product_cycles(timing: CommandTiming, *, macs: int, row_openings: int, moves
     )
 
 
+def row_openings(timing: CommandTiming, macs: int) -> int:
+    """Rows that commands open which read one column after the other, from the first column of a row on."""
+    return -(-macs // timing.macs_per_row)
+
+
 def head_cycles(timing: CommandTiming, commands: CommandCounts) -> tuple[ProductCycles, ProductCycles]:
-    """Cycles of the products of one head with K and with V; each begins with a row of its own."""
+    """Of the scores of a head, and of its weighted sums."""
     score, context = (
-        product_cycles(timing, macs=macs, row_openings=-(-macs // timing.macs_per_row), moves=moves)
+        product_cycles(timing, macs=macs, row_openings=row_openings(timing, macs), moves=moves)
         for macs, moves in (
             (commands.mac_score, commands.moves_before_softmax),
             (commands.mac_context, commands.moves_after_softmax),
@@ -58,7 +72,7 @@ def head_cycles(timing: CommandTiming, commands: CommandCounts) -> tuple[Product
 
 def waves(pim: HbmPim, heads: int) -> int:
     """How often in a row a channel computes a head, of `heads` that all devices share."""
-    heads_per_stack = -(-heads // (pim.stacks.devices * pim.stacks.stacks_per_device))
+    heads_per_stack = -(-heads // pim.stacks.count)
     return -(-heads_per_stack // pim.stacks.channels)
 
 
@@ -75,7 +89,7 @@ def gemv_s(pim: HbmPim, *, heads: int, cycles_per_head: float) -> float:
 
 def softmax_s(pim: HbmPim, *, flops: float, moved_bytes: float, bits: int) -> tuple[float, float]:
     """Seconds that the buffer dies need for arithmetic and for memory, which overlap."""
-    stacks = pim.stacks.devices * pim.stacks.stacks_per_device
+    stacks = pim.stacks.count
     operations_per_s = float(pim.buffer_die.softmax_gops) * GIGA * SOFTMAX_BITS / bits
     bytes_per_s = float(pim.buffer_die.softmax_gb_per_s) * GIGA
     return flops / (stacks * operations_per_s), moved_bytes / (stacks * bytes_per_s)

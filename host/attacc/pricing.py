@@ -5,11 +5,12 @@ A batch is priced once, and then each context: only attention depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from host.llm.operators import Step, layer_operators
-from host.machines.cost import Cost, in_sequence, overlapped, repeated
-from host.machines.gpu_times import GIGA, TERA
+from host.llm.operators import Operator, Step, layer_operators
+from host.machines.cost import Bound, Cost, in_sequence, overlapped, repeated
+from host.machines.gpu_times import GIGA, TERA, operations_per_s
 
 from .attention_work import AttentionSeconds, AttentionWork, Priced
 from .energy import Energy
@@ -19,10 +20,12 @@ from .schedules import RULES, BlockSeconds, coprocessed_s, exposed
 if TYPE_CHECKING:
     from .systems import HeteroSystem
 
-__all__ = ["LayerPrices"]
+__all__ = ["LayerPrices", "least_layer_s"]
 
 COPROCESSED = "weights shared between GPUs and the memory that computes attention"
-FC = ("qkv", "projection", "ffn_up", "ffn_down")
+FFN = ("ffn_up", "ffn_down")
+FC = ("qkv", "projection", *FFN)
+ROUNDING = 1 - 1e-9  # so that a bound is none the less for rounding errors
 
 
 class LayerPrices:
@@ -40,17 +43,13 @@ class LayerPrices:
             )
             for name in FC
         }
-        reduced = all_reduce_part(server, named["projection"], quant=quant)
-        norm = norm_part(server, named["norm"], named["residual"], quant=quant, mode=mode)
-        self._rest = (
-            _twice(reduced),  # after the projection, and after the feed-forward network
-            _twice(norm),
-            activation_part(server, named["activation"], quant=quant, mode=mode),
-        )
+        self._rest = _rest_parts(system, named)
         self._links = self._transfers(
             {"send q, k, v": named["qkv"].output_elements, "return outputs": named["projection"].input_elements}
         )
-        self._ffn_s = {name: self._ffn_seconds(self._fc[name].cost) for name in ("ffn_up", "ffn_down")}
+        self._ffn_s = {
+            name: _ffn_seconds(system, batch, self._fc[name].cost.seconds, self._fc[name].cost.bound_by) for name in FFN
+        }
         self._rest_s = sum(self._ffn_s.values()) + sum(part.cost.seconds for part in self._rest)
 
     def seconds(self, context: int) -> float:
@@ -120,22 +119,55 @@ class LayerPrices:
             for name, moved in elements.items()
         )
 
-    def _ffn_seconds(self, cost: Cost) -> float:
-        system = self._system
-        if system.ffn == "gpu":
-            return cost.seconds
-        stacks, gpus = system.pim.stacks, system.server.gpus
-        pim_bytes_per_s = float(stacks.peak_gb_per_s) * stacks.stacks_per_device * GIGA
-        element_bits = max(system.quant.weight_bits, system.quant.activation_bits)
-        return coprocessed_s(
-            cost.seconds,
-            cost.bound_by,
-            gpu_bytes_per_s=float(gpus.gb_per_s) * GIGA,
-            pim_bytes_per_s=pim_bytes_per_s,
-            gpu_flops_per_s=float(gpus.tflops) * TERA,
-            pim_flops_per_s=2 * pim_bytes_per_s / (element_bits / 8),
-            batch=self._batch,
-        )
+
+def least_layer_s(system: HeteroSystem, batch: int) -> float:
+    """A bound from below that never falls when the batch grows: the arithmetic of products with weights on all of the
+    multiprocessors, which nothing hides but attention that takes longer, all-reduces, norms and the activation.
+    """
+    operators = {operator.name: operator for operator in layer_operators(system.model, Step(batch=batch, context=1))}
+    gpus = system.server.gpus
+    flops_per_s = gpus.count * operations_per_s(gpus, _widest_bits(system))
+    arithmetic_s = {name: operators[name].flops / flops_per_s for name in FC}
+    ffn_s = sum(
+        min(_ffn_seconds(system, batch, arithmetic_s[name], bound) for bound in ("compute", "unit bandwidth"))
+        for name in FFN
+    )
+    rest_s = sum(part.cost.seconds for part in _rest_parts(system, operators))
+    return ROUNDING * (arithmetic_s["qkv"] + arithmetic_s["projection"] + ffn_s + rest_s)
+
+
+def _ffn_seconds(system: HeteroSystem, batch: int, seconds: float, bound: Bound) -> float:
+    """Of a feed-forward product that takes `seconds` on the GPUs alone."""
+    if system.ffn == "gpu":
+        return seconds
+    stacks, gpus = system.pim.stacks, system.server.gpus
+    pim_bytes_per_s = float(stacks.peak_gb_per_s) * stacks.stacks_per_device * GIGA
+    return coprocessed_s(
+        seconds,
+        bound,
+        gpu_bytes_per_s=float(gpus.gb_per_s) * GIGA,
+        pim_bytes_per_s=pim_bytes_per_s,
+        gpu_flops_per_s=float(gpus.tflops) * TERA,
+        pim_flops_per_s=2 * pim_bytes_per_s / (_widest_bits(system) / 8),
+        batch=batch,
+    )
+
+
+def _widest_bits(system: HeteroSystem) -> int:
+    """Products with weights are computed in the wider of the types of their operands."""
+    return max(system.quant.weight_bits, system.quant.activation_bits)
+
+
+def _rest_parts(system: HeteroSystem, operators: Mapping[str, Operator]) -> tuple[Priced, Priced, Priced]:
+    """What is neither a product nor attention; nothing overlaps it, unless whole batches do."""
+    server, quant, mode = system.server, system.quant, system.energy_mode
+    reduced = all_reduce_part(server, operators["projection"], quant=quant)
+    norm = norm_part(server, operators["norm"], operators["residual"], quant=quant, mode=mode)
+    return (
+        _twice(reduced),  # after the projection, and after the feed-forward network
+        _twice(norm),
+        activation_part(server, operators["activation"], quant=quant, mode=mode),
+    )
 
 
 def _remaining(cost: Cost, seconds: float, rule: str) -> Cost:

@@ -13,7 +13,7 @@ from typing import Any
 from host.machines.hbm_pim import hbm_pims
 
 from .commands import head_commands
-from .hbm_pim_times import head_cycles, stretched_cycles
+from .hbm_pim_times import head_cycles, stretched_cycles, waves
 
 __all__ = ["SimulatedStack", "closed_form_cycles", "simulated_stacks"]
 
@@ -42,9 +42,8 @@ def closed_form_cycles(row: SimulatedStack) -> float:
     """The same by S1-9: commands that multiply and rows that they open, with refreshes; moves are hidden."""
     pim = hbm_pims().load(row.profile)
     commands = head_commands(pim.units, tokens=row.tokens, dim=row.dim, element_bits=row.element_bits)
-    score, context = head_cycles(pim.timing, commands)
-    waves = -(-row.heads // pim.stacks.channels)
-    return stretched_cycles(pim.timing, waves * (score.mac + score.row + context.mac + context.row))
+    cycles = sum(product.mac + product.row for product in head_cycles(pim.timing, commands))
+    return stretched_cycles(pim.timing, waves(pim, row.heads * pim.stacks.count) * cycles)
 
 
 def _row(row: dict[str, Any]) -> SimulatedStack:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal, get_args
 
@@ -25,7 +25,7 @@ from .attention_work import AttentionDevice
 from .energy import Energy, EnergyMode, total
 from .memory import requests_that_fit
 from .pim_attention import PimAttention
-from .pricing import LayerPrices
+from .pricing import LayerPrices, least_layer_s
 from .schedules import RULES, FfnPlace, Schedule, batch_level_s
 
 __all__ = ["HeteroSystem", "Latency", "SystemName", "attacc_system", "decode_contexts"]
@@ -42,6 +42,7 @@ SERVERS: dict[SystemName, str] = {
     "2xdgx": "dgx-a100-hbm3-2x",
 }
 CPUS = "dgx-cpus-per-gpu"
+MOST_NEW_TOKENS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ class HeteroSystem:
 
         Raises ValueError for sizes below 1, and for batch_level with a single request.
         """
-        return repeated(self._layers(batch, (context,))[0], self.model.layers)
+        return self._step(self._layers(batch, (context,)))
 
     def step_s(self, batch: int, context: int) -> float:
         """`iteration(batch, context).seconds`, for those who need no more."""
@@ -100,8 +101,7 @@ class HeteroSystem:
 
     def generate(self, batch: int, prompt: int, new_tokens: int) -> Cost:
         """The mean step of requests that decode `new_tokens`, of which the first comes with the prompt."""
-        contexts = decode_contexts(prompt, new_tokens)
-        return repeated(averaged(self._layers(batch, contexts)), self.model.layers)
+        return self._step(self._layers(batch, decode_contexts(prompt, new_tokens)))
 
     def mean_step_s(self, batch: int, prompt: int, new_tokens: int) -> float:
         """`generate(batch, prompt, new_tokens).seconds`, for those who need no more."""
@@ -146,7 +146,12 @@ class HeteroSystem:
             fits=self.most_requests(contexts[-1], rule),
             slo_s=slo_s,
             what=self.name,
+            least_s=self._least_step_s,
         )
+
+    def _step(self, layers: Sequence[Cost]) -> Cost:
+        """All layers of the mean of several steps, of which a layer each is given."""
+        return replace(repeated(averaged(layers), self.model.layers), name="decode step")
 
     def _layers(self, batch: int, contexts: Sequence[int]) -> list[Cost]:
         if self.schedule == "batch_level":
@@ -154,6 +159,10 @@ class HeteroSystem:
             return [_batch_level([half.sides(context) for half in halves]) for context in contexts]
         prices = LayerPrices(self, batch)
         return [prices.cost(context) for context in contexts]
+
+    def _least_step_s(self, batch: int) -> float:
+        """A bound from below of `step_s`, of batch_level too: two halves take no less of these than a whole."""
+        return self.model.layers * least_layer_s(self, batch)
 
     def _step_seconds(self, batch: int, contexts: Sequence[int]) -> list[float]:
         if self.schedule == "batch_level":
@@ -168,10 +177,12 @@ class HeteroSystem:
 def decode_contexts(prompt: int, new_tokens: int) -> range:
     """Tokens in the cache at each step: the first new token comes with the prompt, each other one from a step.
 
-    Raises ValueError for an empty prompt, and where there is no step.
+    Raises ValueError for an empty prompt, where there is no step, and where there are too many.
     """
     if prompt < 1:
         raise ValueError(f"prompt of {prompt} tokens: must be at least 1")
+    if new_tokens > MOST_NEW_TOKENS:
+        raise ValueError(f"{new_tokens:,} new tokens: at most {MOST_NEW_TOKENS:,}, for every step is priced")
     if new_tokens < 2:
         raise ValueError(f"{new_tokens} new tokens: the first comes with the prompt, so give at least 2 for a step")
     return range(prompt + 1, prompt + new_tokens)

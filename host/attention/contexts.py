@@ -224,5 +224,5 @@ def _padded(rows: NDArray[Any], row_bytes: int) -> Bytes:
 def _program(spec: AttentionSpec, dim: int) -> DpuProgram:
     name = spec.operands.name
     if spec.norm == "softmax_online":
-        return online_program(name, spec.exponential, dim)
-    return attention_program(name, spec.norm, spec.acc, spec.exponential, dim)
+        return online_program(name, spec.exponential, dim, spec.products)
+    return attention_program(name, spec.norm, spec.acc, spec.exponential, dim, spec.products)

@@ -13,7 +13,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import DTypeLike
 
-from dpu_kernels.attention import RUNNING_ROWS, Accumulation, Norm
+from dpu_kernels.attention import RUNNING_ROWS, Accumulation, Norm, products_of
 
 from .integer_math import whole_number
 from .operands import operand_dtype, operand_type
@@ -46,8 +46,8 @@ _SQUARE_LIMB = 2**24  # the limbs of sums.LinearSums.square_limbs
 class AccumulatorOverflow(ValueError):
     """Operands of this size could overflow a kernel's accumulator. Raised at plan time, never while a kernel runs.
 
-    accumulator: "scores", "score sums", "squares of scores", "weights", "running sums" or "outputs", the first that is
-        too narrow.
+    accumulator: "scores", "score sums", "squares of scores", "weights", "products", "running sums" or "outputs", the
+        first that is too narrow.
     need_bits, have_bits: two's complement widths of the worst case and of what the kernel may use.
     largest_operand: the greatest limit for which |q|, |k|, |v| <= limit passes every check of the same kernel.
     """
@@ -204,6 +204,9 @@ def _needs(kernel: _Kernel, q_max: int, k_max: int, v_max: int) -> Iterator[_Nee
     weight = _weight_max(kernel, score)
     if kernel.norm == "div_d" and kernel.dtype == np.int16:
         yield _Need("weights", weight, _INT32_MAX)
+    if products_of(8 * kernel.dtype.itemsize, kernel.norm, kernel.probability_bits) == "int32":
+        # Softmax weights are not negative, and only the lowest element has the magnitude 2**7: -2**31 is the worst.
+        yield _Need("products", weight * v_max, _INT32_MAX + 1)
     if kernel.norm in ("div_d", "zscore") and kernel.dtype == np.int8:
         yield _Need("running sums", min(tokens, RUNNING_ROWS) * weight * v_max, _INT32_MAX)
     yield _Need("outputs", tokens * weight * v_max, _INT64_MAX)

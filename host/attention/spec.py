@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dpu_kernels.attention import MAX_QUERIES, Accumulation, DTypeName, Exponential, Norm, Storage, storage
+from dpu_kernels.attention import (
+    MAX_QUERIES,
+    Accumulation,
+    DTypeName,
+    Exponential,
+    Norm,
+    Products,
+    Storage,
+    products_of,
+    storage,
+)
 
 from .exponential import check_exponential
 from .integer_math import whole_number
@@ -115,6 +125,11 @@ class AttentionSpec:
     def storage(self) -> Storage:
         """How K and V are stored on DPUs."""
         return storage(self.operands.name)
+
+    @property
+    def products(self) -> Products:
+        """Type of the products of weights and elements of V on DPUs."""
+        return products_of(self.storage.kind.bits, self.norm, self.probability_bits)
 
     @cached_property
     def bias_max(self) -> int:

@@ -32,6 +32,7 @@ __all__ = [
     "columns",
     "head_per_bank",
     "lambda_threshold_s",
+    "setup_differences",
     "total",
 ]
 
@@ -50,6 +51,8 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 """Part and place of the document's columns, in its order."""
 
 HEAD_PER_BANK = KvPlacement(append="not counted")
+PUBLISHED_CHIP = "aim-8die"
+PUBLISHED_MODEL = "llama-7b"
 PUBLISHED_CONTEXT = 4096
 PUBLISHED_BANKS_PER_HEAD = 4
 PRINTED_DIGITS = (2, 2, 3, 3, 3, 3)  # significant, by column; of the total: 3
@@ -61,6 +64,18 @@ class Term(NamedTuple):
 
     transfers: int
     seconds: float
+
+
+def setup_differences(chip: BankChip, model: ModelConfig, quant: QuantConfig) -> tuple[str, ...]:
+    """What is not as in the document: the shape of its model, its bits, its chip but for lambda. Empty if all is."""
+    aim = bank_chips().load(PUBLISHED_CHIP)
+    alike = {
+        "another model": replace(model, name="") == replace(published_model(PUBLISHED_MODEL), name=""),
+        "other bits": quant == INT4,
+        "another chip": (chip.banks, chip.controller, chip.link.die_gb_per_s)
+        == (aim.banks, aim.controller, aim.link.die_gb_per_s),
+    }
+    return tuple(what for what, same in alike.items() if not same)
 
 
 def head_per_bank(append: KvAppend = "not counted") -> KvPlacement:
@@ -160,27 +175,23 @@ class PimChip:
 
     def differs_from_document(self, context: int) -> tuple[str, ...]:
         """What is not as in the document's own table, whose lambda and units are open; empty if it has this number."""
-        aim, chip = bank_chips().load("aim-8die"), self.chip
         alike = {
-            "another model": replace(self.model, name="") == replace(published_model("llama-7b"), name=""),
-            "other bits": self.quant == INT4,
             f"{context:,} tokens": context == PUBLISHED_CONTEXT,
             f"{self.kv.units_per_head} banks per head": self.kv.units_per_head in (1, PUBLISHED_BANKS_PER_HEAD),
             "maxima and sums instead of scores": self.kv.merge != "parts",
             "k and v that move": self.kv.append == "not counted",
             "another partition": self.weights in (None, oned_out(self.memory.units)) and self.fusion == "separate",
             "weights spread unevenly": self.imbalance == 1,
-            "another chip": (chip.banks, chip.controller, chip.link.die_gb_per_s)
-            == (aim.banks, aim.controller, aim.link.die_gb_per_s),
         }
-        return tuple(what for what, same in alike.items() if not same)
+        other = tuple(what for what, same in alike.items() if not same)
+        return setup_differences(self.chip, self.model, self.quant) + other
 
     def _refuse_unpublished(self, context: int) -> None:
         other = self.differs_from_document(context) + (() if self.unit_system == "seed" else ("units si",))
         if other:
             raise ValueError(
-                f"compat as_printed: document 2 printed no number for {', '.join(other)}; it has llama-7b at 4 bits, "
-                f"{PUBLISHED_CONTEXT} tokens, 1 or {PUBLISHED_BANKS_PER_HEAD} banks per head, units seed. "
+                f"compat as_printed: document 2 printed no number for {', '.join(other)}; it has {PUBLISHED_MODEL} "
+                f"at 4 bits, {PUBLISHED_CONTEXT} tokens, 1 or {PUBLISHED_BANKS_PER_HEAD} banks per head, units seed. "
                 "Take compat formula"
             )
 
@@ -192,7 +203,10 @@ def columns(cost: Cost) -> tuple[Term, ...]:
 
 def total(cost: Cost) -> Term:
     """A cost as transfers and the time beside them."""
-    return Term(cost.transfers, cost.seconds - cost.seconds_by("link latency"))
+    latency_s = cost.seconds_by("link latency")
+    beside_s = sum(leaf.seconds for leaf in cost.leaves if leaf.bound_by != "link latency")
+    # A sum that is not that of its parts was printed so; elsewhere a long lambda must not swallow what is beside it.
+    return Term(cost.transfers, cost.seconds - latency_s if cost.overlap else beside_s)
 
 
 def lambda_threshold_s(cost: Cost) -> float:

@@ -1,59 +1,35 @@
-"""Checks of document 1: GPUs beside HBM with PIM (AttAcc), by the closed forms of `host.attacc`.
+"""Checks of document 1: batches under limits, throughput, memory and energy of GPUs beside HBM with PIM (AttAcc).
 
-The functional device is checked elsewhere. Points are (tokens of the prompt, new tokens, batch).
+Attention itself, and the functional device, are checked elsewhere. Points are (prompt, new tokens, batch).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property, partial
-from itertools import pairwise, product
-from statistics import median
+from functools import partial
+from itertools import pairwise
 
 from host.attacc.classes import seconds_by_class
 from host.attacc.energy import total
-from host.attacc.schedules import BlockSeconds, Schedule, batch_level_s, exposed
-from host.attacc.simulated_cycles import closed_form_cycles, simulated_stacks
 from host.attacc.slo_grid import (
-    GRID_POINTS,
-    GRID_SLOS_S,
-    Outcome,
     Point,
-    compared_systems,
-    outcome,
     tokens_per_s,
 )
-from host.attacc.systems import HeteroSystem, SystemName, attacc_system
+from host.attacc.systems import SystemName
 from host.llm.catalogue import published_model
-from host.llm.model import ModelConfig
 from host.llm.operators import Step, layer_operators
 from host.llm.parameters import kv_bytes_peak, kv_bytes_per_token
-from host.llm.quantisation import FP16, INT8, QuantConfig
+from host.llm.quantisation import FP16, INT8
 
+from .attacc_evidence import LONG, SHORT_PROMPT, AttAccEvidence, best_attacc, gpt3, grid, system_named
 from .judging import Answer, Holds, Noted
 
-__all__ = ["AttAccEvidence", "attacc_checks"]
+__all__ = ["attacc_checks"]
 
 MS, GIB = 1e3, 2**30
-LONG, SHORT_PROMPT = (2048, 2048, 54), (128, 2048, 101)
-BATCH_LEVEL_POINTS = (LONG, SHORT_PROMPT, (512, 512, 213), (128, 128, 854))
 SHARE_POINTS = (LONG, SHORT_PROMPT, (128, 128, 854), (2048, 2048, 48), (2048, 2048, 1), (2048, 128, 100))
 FC = ("qkv", "projection", "ffn_up", "ffn_down")
-
-
-class AttAccEvidence:
-    """Results that several checks look at; each is computed when it is first needed."""
-
-    @cached_property
-    def grid(self) -> Mapping[tuple[Point, float | None], Mapping[str, Outcome]]:
-        """What each system does at each point and SLO, at 16 bits."""
-        return _grid(FP16)
-
-    def gain(self, point: Point, slo_s: float | None) -> float:
-        """Tokens per second of AttAcc, over those of GPUs with as much memory."""
-        cell = self.grid[point, slo_s]
-        return cell["dgx+attacc"].tokens_per_s / cell["dgx_large"].tokens_per_s
 
 
 def attacc_checks(evidence: AttAccEvidence) -> Mapping[str, Callable[[], Answer]]:
@@ -66,17 +42,9 @@ def attacc_checks(evidence: AttAccEvidence) -> Mapping[str, Callable[[], Answer]
         "C1-05": lambda: evidence.gain(Point(2048, 128), None),
         "C1-05b": partial(range_of_gains, evidence),
         "C1-06": energy_ratios,
-        "C1-07": placements,
-        "C1-08": attention_level_hides_softmax,
-        "C1-09": lambda: [_gain("head_level", point) for point in (LONG, SHORT_PROMPT)],
-        "C1-10": lambda: [_coprocessing_gain(point) for point in (LONG, SHORT_PROMPT)],
-        "C1-11": batch_level,
-        "C1-11b": batch_level_where_it_pays,
         "C1-12": kv_per_token,
         "C1-13": eight_bits,
-        "C1-14": shared_heads,
         "C1-15": capacities,
-        "C1-17": cycles_of_the_simulator,
         "C1-18": partial(alternatives, evidence),
         "C1-19": share_of_attention_and_fc,
         "C1-20": intensities,
@@ -85,13 +53,13 @@ def attacc_checks(evidence: AttAccEvidence) -> Mapping[str, Callable[[], Answer]
 
 def kv_of_a_request() -> Answer:
     """C1-01."""
-    size = kv_bytes_peak(_gpt3(), FP16, batch=1, prompt=2048, new_tokens=2048)
+    size = kv_bytes_peak(gpt3(), FP16, batch=1, prompt=2048, new_tokens=2048)
     return {"bytes": size, "GiB": size / GIB}
 
 
 def best_fc_gain() -> Answer:
     """C1-02."""
-    system = _system("dgx")
+    system = system_named("dgx")
 
     def fc_per_s(batch: int) -> float:
         step = system.iteration(batch, 1)
@@ -102,8 +70,8 @@ def best_fc_gain() -> Answer:
 
 def batch_256() -> Answer:
     """C1-03: a step, and K and V, of more requests than fit."""
-    latency_ms = _system("dgx").step_s(256, 2049) * MS
-    kv_gib = kv_bytes_peak(_gpt3(), FP16, batch=256, prompt=2048, new_tokens=1) / GIB
+    latency_ms = system_named("dgx").step_s(256, 2049) * MS
+    kv_gib = kv_bytes_peak(gpt3(), FP16, batch=256, prompt=2048, new_tokens=1) / GIB
     return Holds(
         passed=latency_ms > 50 and kv_gib > 640,
         detail=f"{latency_ms:.1f} ms, {kv_gib:,.0f} GiB of K and V",
@@ -146,7 +114,7 @@ def energy_ratios() -> Answer:
     point = (2048, 2048)
 
     def joules_per_token(name: SystemName, batch: int) -> float:
-        system = replace(_attacc() if name == "dgx+attacc" else _system(name), energy_mode="public")
+        system = replace(best_attacc() if name == "dgx+attacc" else system_named(name), energy_mode="public")
         return total(list(system.mean_energies(batch, *point).values())).joules / batch
 
     attacc = joules_per_token("dgx+attacc", 53)
@@ -154,49 +122,6 @@ def energy_ratios() -> Answer:
         "vs_1280GiB_gpu": joules_per_token("dgx_large", 53) / attacc,
         "vs_640GiB_gpu": joules_per_token("dgx", 17) / attacc,
     }
-
-
-def placements() -> Answer:
-    """C1-07: products with K and V of the mean step."""
-
-    def gemv_ms(system: HeteroSystem) -> float:
-        prompt, new_tokens, batch = LONG
-        return seconds_by_class(system.generate(batch, prompt, new_tokens))["attention"] * MS
-
-    times = {
-        "bank": gemv_ms(_system("dgx+attacc")),
-        "bank_group": gemv_ms(attacc_system("dgx+attacc", _gpt3(), FP16, pim="attacc-bank-group")),
-        "gpu": gemv_ms(_system("dgx")),
-        "buffer_die": gemv_ms(attacc_system("dgx+attacc", _gpt3(), FP16, pim="attacc-buffer")),
-    }
-    order = " < ".join(sorted(times, key=lambda name: times[name]))
-    return Noted(times, f"order {order}")
-
-
-def attention_level_hides_softmax() -> Answer:
-    """C1-08, at the ends of all lengths of the grid, for single requests and for many."""
-    cases = list(product((129, 512, 2049, 4095), (1, 54, 101)))
-    wrong = []
-    for context, batch in cases:
-        sequential, overlapping = (
-            _scheduled(name).iteration(batch, context) for name in ("sequential", "attention_level")
-        )
-        hidden = seconds_by_class(overlapping)["softmax"] == 0
-        wrong += [f"batch {batch}, {context} tokens"] * (not hidden or overlapping.seconds > sequential.seconds)
-    return Holds(passed=not wrong, detail="; ".join([f"{len(cases)} steps, {len(wrong)} are not so", *wrong]))
-
-
-def batch_level() -> Answer:
-    """C1-11."""
-    return [1 / _gain("batch_level", point) for point in BATCH_LEVEL_POINTS]
-
-
-def batch_level_where_it_pays() -> Answer:
-    """C1-11b: GPUs that take half as long for half a batch, and attention that takes as long as they do."""
-    gpus_s, transfer_s, softmax_s = 1.0, 0.01, 0.01
-    busy = BlockSeconds(qkv=gpus_s, projection=0.0, transfer=transfer_s, gemv=gpus_s - softmax_s, softmax=softmax_s)
-    attention_level = exposed("attention_level", busy, head_share=8 / 96).seconds
-    return {"ratio": batch_level_s((gpus_s + transfer_s) / 2, busy.attention / 2) / attention_level}
 
 
 def kv_per_token() -> Answer:
@@ -212,9 +137,9 @@ def kv_per_token() -> Answer:
 
 def eight_bits() -> Answer:
     """C1-13: with the batches that each system chooses at 8 bits."""
-    gains = [cell["dgx+attacc"].tokens_per_s / cell["dgx_large"].tokens_per_s for cell in _grid(INT8).values()]
+    gains = [cell["dgx+attacc"].tokens_per_s / cell["dgx_large"].tokens_per_s for cell in grid(INT8).values()]
     point, batch = Point(2048, 2048), 125
-    same_batch = tokens_per_s(_attacc(INT8), batch, point) / tokens_per_s(_system("dgx", INT8), batch, point)
+    same_batch = tokens_per_s(best_attacc(INT8), batch, point) / tokens_per_s(system_named("dgx", INT8), batch, point)
     return Holds(
         passed=min(gains) > 1 and same_batch > 1,
         detail=f"{min(gains):.2f} to {max(gains):.2f} in {len(gains)} cells",
@@ -222,37 +147,10 @@ def eight_bits() -> Answer:
     )
 
 
-def shared_heads() -> Answer:
-    """C1-14: heads that share K and V, on units without reuse and with enough of it."""
-    prompt, new_tokens, batch = LONG
-    one_kv_head = replace(_gpt3(), kv_heads=1)
-
-    def speedup(model: ModelConfig) -> float:
-        steps = (
-            attacc_system(name, model, FP16).mean_step_s(batch, prompt, new_tokens) for name in ("dgx", "dgx+attacc")
-        )
-        gpu_s, pim_s = steps
-        return gpu_s / pim_s
-
-    def attention_s(queries: int, rows: int) -> float:
-        model = replace(_gpt3(), kv_heads=_gpt3().heads // queries)
-        step = attacc_system("dgx+attacc", model, FP16, reuse_rows=rows).iteration(batch, prompt + new_tokens - 1)
-        return seconds_by_class(step)["attention"]
-
-    groups = (2, 4, 8, 96)
-    worst = max(attention_s(g, rows) * g / attention_s(1, 1) for g in groups for rows in (g, 2 * g))
-    mha, mqa = speedup(_gpt3()), speedup(one_kv_head)
-    return Holds(
-        passed=mqa < mha and worst <= 1.1,
-        detail=f"speed-up {mha:.2f} with a KV head each, {mqa:.2f} with one for all; attention with reuse, over what "
-        f"unshared heads take by their number: {worst:.3f}",
-    )
-
-
 def capacities() -> Answer:
     """C1-15."""
     system, contexts = (
-        _system("dgx_large"),
+        system_named("dgx_large"),
         [prompt + new - 1 for prompt, new in ((2048, 2048), (128, 2048), (128, 128))],
     )
     return {
@@ -261,18 +159,9 @@ def capacities() -> Answer:
     }
 
 
-def cycles_of_the_simulator() -> Answer:
-    """C1-17: S1-9 counts commands that multiply and rows they open."""
-    sizes = [abs(closed_form_cycles(row) / row.cycles - 1) for row in simulated_stacks()]
-    return Holds(
-        passed=max(sizes) <= 0.06 and median(sizes) <= 0.03,
-        detail=f"{len(sizes)} rows, worst {max(sizes):.2%}, median {median(sizes):.2%}",
-    )
-
-
 def alternatives(evidence: AttAccEvidence) -> Answer:
     """C1-18: at the batch that AttAcc chooses in each cell of the grid."""
-    cpu, twice, once = _system("dgx-cpu"), _system("2xdgx"), _system("dgx")
+    cpu, twice, once = system_named("dgx-cpu"), system_named("2xdgx"), system_named("dgx")
     cells = {
         (point, cell["dgx+attacc"].choice.batch): cell["dgx+attacc"].mean_step_s
         for (point, _), cell in evidence.grid.items()
@@ -282,7 +171,7 @@ def alternatives(evidence: AttAccEvidence) -> Answer:
     prompt, new_tokens, batch = LONG
     numbers = {
         "dgx_cpu_ms": cpu.mean_step_s(batch, prompt, new_tokens) * MS,
-        "attacc_ms": _attacc().mean_step_s(batch, prompt, new_tokens) * MS,
+        "attacc_ms": best_attacc().mean_step_s(batch, prompt, new_tokens) * MS,
         "tok_s_2xdgx_over_dgx": tokens_per_s(twice, batch, Point(prompt, new_tokens))
         / tokens_per_s(once, batch, Point(prompt, new_tokens)),
     }
@@ -298,7 +187,7 @@ def share_of_attention_and_fc() -> Answer:
     """C1-19."""
     shares = []
     for prompt, new_tokens, batch in SHARE_POINTS:
-        step = _system("dgx").generate(batch, prompt, new_tokens)
+        step = system_named("dgx").generate(batch, prompt, new_tokens)
         seconds = seconds_by_class(step)
         shares.append((seconds["attention"] + seconds["FC"]) / step.seconds)
     detail = ", ".join(f"{share:.3f}" for share in shares)
@@ -307,10 +196,10 @@ def share_of_attention_and_fc() -> Answer:
 
 def intensities() -> Answer:
     """C1-20: operations per byte that must be moved, of products with weights and of those with K and V."""
-    batches, element_bytes = range(1, 1025), FP16.kv_bits // 8
+    model, batches, element_bytes = gpt3(), range(1, 1025), FP16.kv_bits // 8
     fc, attention = [], set()
     for batch in batches:
-        operators = {operator.name: operator for operator in layer_operators(_gpt3(), Step(batch=batch, context=2049))}
+        operators = {operator.name: operator for operator in layer_operators(model, Step(batch=batch, context=2049))}
         weights = [operators[name] for name in FC]
         elements = sum(one.weight_elements + one.input_elements + one.output_elements for one in weights)
         fc.append(sum(one.flops for one in weights) / (elements * element_bytes))
@@ -322,41 +211,3 @@ def intensities() -> Answer:
         passed=rises and attention == {2 / element_bytes},
         detail=f"batch 1 to {len(batches)}: {fc[0]:.2f} to {fc[-1]:.0f}; attention {attention}",
     )
-
-
-def _grid(quant: QuantConfig) -> Mapping[tuple[Point, float | None], Mapping[str, Outcome]]:
-    systems = compared_systems(_gpt3(), quant)
-    return {
-        (point, slo_s): {name: outcome(system, point, slo_s) for name, system in systems.items()}
-        for point, slo_s in product(GRID_POINTS, GRID_SLOS_S)
-    }
-
-
-def _gain(schedule: Schedule, case: tuple[int, int, int]) -> float:
-    """Of a schedule over attention_level."""
-    prompt, new_tokens, batch = case
-    before, after = (_scheduled(name).mean_step_s(batch, prompt, new_tokens) for name in ("attention_level", schedule))
-    return before / after
-
-
-def _coprocessing_gain(case: tuple[int, int, int]) -> float:
-    prompt, new_tokens, batch = case
-    alone, shared = (system.mean_step_s(batch, prompt, new_tokens) for system in (_scheduled("head_level"), _attacc()))
-    return alone / shared
-
-
-def _attacc(quant: QuantConfig = FP16) -> HeteroSystem:
-    """With all that overlaps."""
-    return compared_systems(_gpt3(), quant)["dgx+attacc"]
-
-
-def _scheduled(schedule: Schedule) -> HeteroSystem:
-    return attacc_system("dgx+attacc", _gpt3(), FP16, schedule=schedule)
-
-
-def _system(name: SystemName, quant: QuantConfig = FP16) -> HeteroSystem:
-    return attacc_system(name, _gpt3(), quant)
-
-
-def _gpt3() -> ModelConfig:
-    return published_model("gpt3-175b")

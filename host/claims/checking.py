@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .attacc import AttAccEvidence, attacc_checks
+from .attacc import attacc_checks
+from .attacc_attention import attacc_attention_checks
 from .attacc_device import attacc_device_checks
+from .attacc_evidence import AttAccEvidence
 from .attention import attention_checks
 from .bounds import bound_checks
 from .chip import chip_checks
@@ -31,9 +33,10 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **softmax_checks(),
         **determinism_checks(),
         **attacc_checks(AttAccEvidence()),
+        **attacc_attention_checks(),
+        **attacc_device_checks(),
         **inference_checks(),
         **chip_checks(),
-        **attacc_device_checks(),
         **functional_checks(DecodeEvidence()),
     }
 

@@ -9,7 +9,7 @@ from host.llm.attention_memory import AttentionMemory, SoftmaxNorm, attention_me
 from host.llm.catalogue import published_model
 from host.llm.operator_classes import class_totals
 from host.llm.operators import Extra, Step, layer_operators
-from host.llm.parameters import attention_parameters, ffn_parameters, kv_bytes_peak, weight_bytes
+from host.llm.parameters import kv_bytes_peak, printed_layer_parameters, weight_bytes
 from host.llm.quantisation import FP16
 from host.machines.gpus import gpu_servers
 from host.machines.roofline import Roof, crossover_tokens, roof_of
@@ -47,8 +47,8 @@ def weights() -> Answer:
     """C3-01: bytes of the layers, and of one layer, which is what the printed formula gives."""
     model = published_model(MODEL)
     layers_bytes = weight_bytes(model, FP16, "layers")
-    one_layer = attention_parameters(model) + ffn_parameters(model)
-    return {"bytes": layers_bytes, "GiB": layers_bytes / GIB, "printed_formula_bytes": FP16_BYTES * one_layer}
+    printed_bytes = FP16_BYTES * printed_layer_parameters(model)
+    return {"bytes": layers_bytes, "GiB": layers_bytes / GIB, "printed_formula_bytes": printed_bytes}
 
 
 def weights_with_embedding() -> Answer:

@@ -5,6 +5,7 @@ Owns `Registry` and the two files in `data`. Files are read with `yaml.safe_load
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -51,8 +52,9 @@ class Registry:
         return tuple(claim for claim in self.claims if any(fnmatchcase(claim.id, pattern) for pattern in patterns))
 
 
+@functools.cache
 def load_registry() -> Registry:
-    """The registry that is shipped. Raises RegistryError if its files were damaged."""
+    """The registry that is shipped, read once. Raises RegistryError if its files were damaged."""
     folder = importlib.resources.files("host.claims").joinpath("data")
     return parse_registry(
         folder.joinpath(_CLAIMS_FILE).read_text(encoding="utf-8"),

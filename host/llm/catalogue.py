@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 from collections.abc import Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -21,10 +23,11 @@ class PublishedModel(NamedTuple):
     source: str
 
 
+@functools.cache
 def published_models() -> Mapping[str, PublishedModel]:
-    """Every model that ships, by name, in the order of the file."""
+    """Every model that ships, by name, in the order of the file, which is read once."""
     text = importlib.resources.files("host.llm").joinpath("data/models.yaml").read_text(encoding="utf-8")
-    return {entry["name"]: _published(entry) for entry in yaml.safe_load(text)}
+    return MappingProxyType({entry["name"]: _published(entry) for entry in yaml.safe_load(text)})
 
 
 def published_model(name: str) -> ModelConfig:

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from host.attention.sums import SoftmaxSums
 
-from .controller import Accumulators, Precision
-from .engine import Engine, Vectors
-from .integer_decoder import TILE_TOKENS, Decoder
-from .weights import DecoderWeights, MatrixKey
+from .controller import Precision
+from .engine import Accumulators, Engine, Vectors
+from .fixed_point import KvBits
+from .integer_decoder import TILE_TOKENS, Decoder, checked_tokens
+from .model import ModelConfig
+from .weights import OUTPUT, DecoderWeights, MatrixKey
 
-__all__ = ["Cache", "CountedEngine", "Generated", "Generation", "generate", "generated"]
+__all__ = ["Cache", "CountedEngine", "Generated", "Generation", "check_request", "generate", "generated"]
 
 Cache = Literal["cached", "recomputed"]
 """Whether K and V of earlier tokens are kept, or computed again for every new token."""
@@ -45,30 +47,36 @@ class Generation:
 
 
 class CountedEngine:
-    """An engine, and counts of what it is asked: rows through each layer's K projection, reads of cached pairs."""
+    """An engine, and counts of what it is asked.
+
+    projected: int64 [layers], rows through the K projection. reuses: int64 [layers, max_tokens], reads of each pair in
+    later steps than the one that cached it; a step ends with its logits.
+    """
 
     def __init__(self, engine: Engine, *, layers: int, max_tokens: int) -> None:
-        self._engine, self._lengths = engine, [0] * layers
+        self._engine, self._lengths, self._cached = engine, [0] * layers, [0] * layers
+        self.kv_bits: KvBits = engine.kv_bits
         self.projected = np.zeros(layers, np.int64)
-        self.reads = np.zeros((layers, max_tokens), np.int64)
+        self.reuses = np.zeros((layers, max_tokens), np.int64)
 
     def multiply(self, keys: Sequence[MatrixKey], vectors: Vectors) -> list[Accumulators]:
         """As `Engine` says."""
         for key in keys:
             if key.name == "key":
                 self.projected[key.layer] += len(vectors)
+        if OUTPUT in keys:
+            self._cached = list(self._lengths)
         return self._engine.multiply(keys, vectors)
 
     def attend(self, layer: int, q: Vectors, k: Vectors, v: Vectors) -> SoftmaxSums:
-        """As `Engine` says. A token's own pair is new to it; the pairs before it are read from the cache."""
-        for position in range(self._lengths[layer], self._lengths[layer] + len(q)):
-            self.reads[layer, :position] += 1
+        """As `Engine` says."""
+        self.reuses[layer, : self._cached[layer]] += len(q)
         self._lengths[layer] += len(q)
         return self._engine.attend(layer, q, k, v)
 
     def forget(self) -> None:
         """As `Engine` says."""
-        self._lengths = [0] * len(self._lengths)
+        self._lengths, self._cached = [0] * len(self._lengths), [0] * len(self._lengths)
         self._engine.forget()
 
 
@@ -94,6 +102,18 @@ def generated(decoder: Decoder, prompt: Sequence[int], *, cache: Cache = "cached
             new = tokens
 
 
+def check_request(model: ModelConfig, prompt: Sequence[int], new_tokens: int) -> None:
+    """Raise ValueError or TypeError for a prompt that is none, or leaves no room in the context for new tokens."""
+    if new_tokens < 1:
+        raise ValueError(f"{new_tokens} new tokens: at least 1")
+    checked_tokens(prompt, model.vocabulary or 0)
+    if len(prompt) + new_tokens - 1 > model.max_tokens:
+        raise ValueError(
+            f"a prompt of {len(prompt)} tokens and {new_tokens} new ones: the context of model {model.name!r} has room "
+            f"for {model.max_tokens} tokens, and only the last one does not join it"
+        )
+
+
 def generate(
     weights: DecoderWeights,
     engine: Engine,
@@ -106,26 +126,17 @@ def generate(
 ) -> Generation:
     """`new_tokens` tokens that follow a prompt, and counts of what they took.
 
-    Raises ValueError for a prompt that leaves no room for them, TypeError and ValueError for what cannot be decoded.
+    Raises what `check_request` raises, and ValueError for what cannot be decoded.
     """
     model = weights.model
-    if new_tokens < 1:
-        raise ValueError(f"{new_tokens} new tokens: at least 1")
-    if len(prompt) + new_tokens - 1 > model.max_tokens:
-        raise ValueError(
-            f"a prompt of {len(prompt)} tokens and {new_tokens} new ones: the context of model {model.name!r} has room "
-            f"for {model.max_tokens} tokens, and only the last one does not join it"
-        )
+    check_request(model, prompt, new_tokens)
     counted = CountedEngine(engine, layers=model.layers, max_tokens=model.max_tokens)
     decoder = Decoder(weights, counted, precision=precision, tile_tokens=tile_tokens)
-    stream = generated(decoder, prompt, cache=cache)
-    first = next(stream)
-    read_by_prompt = counted.reads.copy()
-    steps = [first, *islice(stream, new_tokens - 1)]
+    steps = list(islice(generated(decoder, prompt, cache=cache), new_tokens))
     (projected,) = set(counted.projected.tolist())
     return Generation(
         tokens=tuple(step.token for step in steps),
         logits=np.stack([step.logits for step in steps]),
         projected_tokens=projected,
-        reuses=(counted.reads - read_by_prompt)[:, : decoder.length],
+        reuses=counted.reuses[:, : decoder.length],
     )

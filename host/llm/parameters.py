@@ -23,6 +23,8 @@ __all__ = [
     "kv_elements_per_token",
     "kv_projection_parameters",
     "parameters",
+    "printed_kv_elements_per_token",
+    "printed_layer_parameters",
     "weight_bytes",
 ]
 
@@ -73,6 +75,19 @@ def weight_bytes(model: ModelConfig, quant: QuantConfig, counted: Counted) -> in
 def kv_elements_per_token(model: ModelConfig) -> int:
     """Elements of K and V that a token leaves in the caches of all layers: 2 n_l N_kv d."""
     return 2 * model.layers * model.kv_heads * model.dim
+
+
+def printed_layer_parameters(model: ModelConfig) -> int:
+    """Elements of a layer by the formula of document 3, 4 H^2 + 2 H M.
+
+    It takes heads, those of K and V included, that span H, and two FFN matrices (E3-7).
+    """
+    return int(4 * model.hidden**2 + 2 * model.hidden * model.ffn)
+
+
+def printed_kv_elements_per_token(model: ModelConfig) -> int:
+    """Elements of K and V of a token by the formula of document 3, 2 n_l H, whose KV heads span H (E3-7)."""
+    return 2 * model.layers * model.hidden
 
 
 def kv_projection_parameters(model: ModelConfig) -> int:

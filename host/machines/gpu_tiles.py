@@ -95,7 +95,7 @@ class _Product:
         activations = column_tiles * self.rows * self.inner + self.rows * self.columns
         return activations * self.activation_bytes + row_tiles * self.inner * self.columns * self.weight_bytes
 
-    def resident(self, tile_rows: np.ndarray, tile_columns: np.ndarray, depth: float) -> np.ndarray:
+    def resident(self, tile_rows: np.ndarray, tile_columns: np.ndarray | float, depth: float) -> np.ndarray:
         """Bytes of a tile of the result, and of the slices of both operands that it is computed from."""
         activations = tile_rows * depth + tile_rows * tile_columns
         return activations * self.activation_bytes + tile_columns * depth * self.weight_bytes
@@ -132,13 +132,22 @@ def _tiled(product: _Product, multiprocessors: int, l1_bytes: int, l2_bytes: int
 
 
 def _least_dram_bytes(product: _Product, tile_rows: int, tile_columns: float, l2_bytes: int) -> float:
-    """Of tiles in L2 that are made of those in L1, or have all rows or columns; the tile of L1 itself always fits."""
-    rows = np.append(np.arange(1, product.rows // tile_rows + 1) * tile_rows, product.rows)
-    columns = np.append(np.arange(1, product.columns // tile_columns + 1) * tile_columns, product.columns)
-    wide_rows, wide_columns = rows[:, np.newaxis], columns[np.newaxis, :]
-    fits = product.resident(wide_rows, wide_columns, product.inner / L2_SLICES) <= l2_bytes
-    fits[0, 0] = True
-    return float(np.where(fits, product.traffic(wide_rows, wide_columns), np.inf).min())
+    """Of tiles in L2 that are made of those in L1, or have all rows or columns; the tile of L1 itself always fits.
+
+    With the rows given, the widest tile that fits is best: what is read again only falls with its columns.
+    """
+    depth = product.inner / L2_SLICES
+    beside = l2_bytes - tile_columns * depth * product.weight_bytes
+    most = (
+        int(beside / ((depth + tile_columns) * product.activation_bytes)) // tile_rows
+    )  # tiles that fit one below the other
+    rows = np.append(np.arange(1, max(1, min(most, product.rows // tile_rows)) + 1) * tile_rows, product.rows)
+    free = l2_bytes - product.resident(rows, 0, depth)
+    room = free / (product.resident(rows, 1, depth) - product.resident(rows, 0, depth))
+    columns = np.where(room >= product.columns, product.columns, room // tile_columns * tile_columns)
+    columns[0] = max(columns[0], tile_columns)
+    fits = columns > 0
+    return float(product.traffic(rows[fits], columns[fits]).min())
 
 
 def _plain(size: int | Fraction) -> float:

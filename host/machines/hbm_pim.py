@@ -37,9 +37,14 @@ class HbmStacks:
     peak_gb_per_s: Annotated[Decimal, Number("GB/s", 6, "positive")]
 
     @property
+    def count(self) -> int:
+        """Stacks of all devices."""
+        return self.devices * self.stacks_per_device
+
+    @property
     def total_bytes(self) -> int:
         """Memory of all stacks of all devices."""
-        return self.devices * self.stacks_per_device * self.stack_bytes
+        return self.count * self.stack_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,12 @@ class _Shape:
         return Fraction(self.queries * self.model.dim * self.quant.activation_bits, 8)
 
     @property
+    def imbalance(self) -> Fraction:
+        """Tokens of the largest part, over the mean."""
+        parts = self.placement.units_per_head
+        return Fraction(-(-self.step.context // parts) * parts, self.step.context)
+
+    @property
     def scores(self) -> Fraction:
         """Kept scores of the queries."""
         return self.queries * self.step.context * self.pruning.keep / self.placement.units_per_head
@@ -206,4 +212,5 @@ class _Shape:
             unit_down_bytes=down,
             up_bytes=units * up,
             down_transfers=down_transfers,
+            imbalance=self.imbalance,
         )

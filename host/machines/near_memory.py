@@ -7,8 +7,8 @@ up, and a controller does the rest. A round takes
     link        what a transfer costs beyond its bytes, for each transfer, and bytes / bandwidth
     controller  bytes / bandwidth
 
-Document 2's banks, document 0's DPUs and HBM differ in the numbers of `NearMemory` only. What is moved and read follows
-from the model, in `weight_partition` and `kv_placement`.
+Document 2's banks and document 0's DPUs differ in the numbers of `NearMemory` only. What is moved and read follows from
+the model, in `weight_partition` and `kv_placement`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ Operation = Literal["product", "attention"]
 
 UnitRule = Literal["overlapped", "summed"]
 """Whether a unit reads while it multiplies, or before."""
+
+TIE = 1e-9
+"""Relative: multipliers are built to keep up with memory, and rounding must not decide which of the two limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +171,10 @@ def _unit_cost(machine: NearMemory, rounds: Sequence[Round]) -> Cost:
         share = one.times * one.imbalance / one.units
         reading_s = float(one.read_bytes * share) / machine.unit_bytes_per_s
         computing_s = float(one.macs * share) / machine.unit_macs_per_s(one.operation, one.element_bits)
-        if machine.unit_rule == "summed" or reading_s >= computing_s:
+        computes = computing_s > reading_s * (1 + TIE)
+        if machine.unit_rule == "summed" or not computes:
             seconds["unit bandwidth"] += reading_s
-        if machine.unit_rule == "summed" or reading_s < computing_s:
+        if machine.unit_rule == "summed" or computes:
             seconds["compute"] += computing_s
     return _leaf(
         machine,

@@ -116,15 +116,15 @@ def place_weights(groups: Sequence[Group], *, unit_bytes: int, weights: int | Fr
         )
     units, left = sum(group.units for group in groups), Fraction(weights)
     share = left / units
-    if spread == "even" and fullest + share > unit_bytes:
-        raise MachineCapacityError(
-            f"weights spread evenly take {float(share):,.0f} bytes of each unit of {unit_bytes:,}, and the KV cache "
-            f"{float(fullest):,.0f} of the fullest. Spread them skewed, split heads more, or take fewer tokens."
-        )
     if units * unit_bytes < left + sum(group.units * group.kv_bytes for group in groups):
         raise MachineCapacityError(
             f"{float(left):,.0f} bytes of weights do not fit beside the KV cache in {units:,} units of {unit_bytes:,}. "
             "Take more units, fewer bits, or fewer tokens."
+        )
+    if spread == "even" and fullest + share > unit_bytes:
+        raise MachineCapacityError(
+            f"weights spread evenly take {float(share):,.0f} bytes of each unit of {unit_bytes:,}, and the KV cache "
+            f"{float(fullest):,.0f} of the fullest. Spread them skewed, split heads more, or take fewer tokens."
         )
     placed = []
     for group in sorted(groups, key=lambda group: group.kv_bytes, reverse=True):

@@ -2,13 +2,16 @@
 
 A matrix is cut into `output_parts` x `input_parts` blocks, one per unit. Units that share inputs get the same part of
 the vector; units that share outputs have partial sums that somebody adds up: the controller, or the units among
-themselves where they have links, for which no time is counted. Counts are of elements, exact, of evenly cut matrices.
+themselves where they have links, for which no time is counted. Counts are of elements, exact; the busiest unit has the
+largest block, of whole outputs and inputs.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Literal, get_args
 
 from host.llm.model import ModelConfig
@@ -101,6 +104,7 @@ def oned_in(units: int, bank_links: BankLinks = "none") -> WeightPartition:
     return WeightPartition(1, units, bank_links)
 
 
+@functools.lru_cache(maxsize=64)  # a sweep asks for the same model at each of its points
 def model_gemvs(model: ModelConfig, fusion: Fusion = "separate") -> tuple[Gemv, ...]:
     """The products of a decode step with weights, of a layer and then the output's.
 
@@ -180,6 +184,7 @@ def weight_work(
 
 def _round(gemv: Gemv, quant: QuantConfig, partition: WeightPartition, rows: int, imbalance: Fraction) -> Round:
     traffic, element_bytes = gemv_traffic(gemv, partition, rows=rows), Fraction(quant.activation_bits, 8)
+    largest = ceil(gemv.outputs / partition.output_parts) * ceil(gemv.inputs / partition.input_parts)
     return Round(
         times=gemv.times,
         units=partition.units,
@@ -191,5 +196,5 @@ def _round(gemv: Gemv, quant: QuantConfig, partition: WeightPartition, rows: int
         down_bytes=traffic.down * element_bytes,
         unit_down_bytes=traffic.down / partition.input_parts * element_bytes,
         up_bytes=traffic.up * element_bytes,
-        imbalance=imbalance,
+        imbalance=imbalance * largest * partition.units / (gemv.inputs * gemv.outputs),
     )

@@ -18,7 +18,7 @@ from host.machines.chip_memory import ChipMemory
 from host.machines.dpu_server import DpuServer, dpu_works
 from host.machines.gpus import gpu_servers
 from host.machines.near_memory import NearMemory
-from pim_runtime.hardware import available_profiles, load_profile
+from pim_runtime.hardware import available_profiles, hardware_profiles, load_profile
 
 from .gpu_variants import gpu_server_variants, system_variants
 from .memory_variants import memory_variants
@@ -55,29 +55,32 @@ def hardware_names() -> Mapping[str, tuple[str, ...]]:
 
 
 def variants(hardware: str, query: Query) -> Iterator[Variant]:
-    """Every way to use a machine. Raises PlanError for a name that no machine has, and for attention on GPUs alone."""
+    """Every way to use a machine, by its name or the .toml file of a profile.
+
+    Raises PlanError for a name that no machine has, and for attention on GPUs alone; ProfileError for a file.
+    """
     model, quant, context = query.model, query.quant, query.context
     memory = _memory(hardware, query.norm)
     if memory is not None:
         return memory_variants(memory, model, quant, context=context, scope=query.scope)
-    names = hardware_names()
-    if all(hardware not in kind for kind in names.values()):
-        known = "; ".join(f"{kind}: {', '.join(kind_names)}" for kind, kind_names in names.items())
-        raise PlanError(f"no machine {hardware!r}. There are {known}")
+    is_system = hardware in get_args(SystemName)
+    if not is_system and not gpu_servers().describes(hardware):
+        known = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in hardware_names().items())
+        raise PlanError(f"no machine {hardware!r}. There are {known}; or give the .toml file of one")
     if query.scope == "attention":
         raise PlanError(
             f"{hardware} with scope attention: its weights and caches share the memory of GPUs. Take scope model"
         )
-    if hardware in get_args(SystemName):
+    if is_system:
         return system_variants(cast(SystemName, hardware), model, quant, context=context)
     return gpu_server_variants(hardware, model, quant, context=context)
 
 
 def _memory(hardware: str, norm: Norm) -> NearMemory | None:
     """The machine, if its units have memory of their own."""
-    if hardware in bank_chips().available():
+    if bank_chips().describes(hardware):
         return ChipMemory(bank_chips().load(hardware))
-    if hardware in available_profiles():
+    if hardware_profiles().describes(hardware):
         works = dpu_works()
         return DpuServer(load_profile(hardware), works.load(PRODUCTS), works.load(norm.replace("_", "-")))
     return None

@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from .document_notes import error_notes
+from .document_notes import document_says, error_notes
 from .model_options import add_bits_options, add_model_option, chosen_model, chosen_quant, count, model_section
 from .output import Column, Report, Section, Table, Value
 from .pictures import add_picture_option, picture_section
@@ -25,7 +25,7 @@ NAME = "roofline"
 HELP = "how long a GPU takes by tokens and by batch: a plateau while weights are read, then a line"
 
 MS, MB = 1e3, 1e6
-DOCUMENT_CROSSOVER, DOCUMENT_GPU, DOCUMENT_BITS = 208, "a100-40", 16
+DOCUMENT_GPU, DOCUMENT_BITS = "a100-40", 16
 ROUNDED_GB_PER_S = 1500.0  # of the article that document 3 cites
 
 
@@ -113,7 +113,11 @@ def _crossover_section(quant: QuantConfig, roof: Roof, gpu: str) -> Section:
             origin="modelled",
         ),
         Value(
-            name="document 3 says", value=DOCUMENT_CROSSOVER, unit="tokens", origin="published", source="wrong: E3-2"
+            name="document 3 says",
+            value=document_says("C3-05")[""],
+            unit="tokens",
+            origin="published",
+            source="wrong: E3-2",
         ),
     ]
     return Section(title="Balance", values=tuple(values), notes=error_notes(("E3-2",)))

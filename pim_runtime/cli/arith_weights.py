@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from .document_notes import error_notes
+from .document_notes import document_says, error_notes
 from .model_options import add_bits_options, add_model_option, chosen_model, chosen_quant, count, model_section
 from .output import Cell, Column, Report, Section, Table
 
@@ -22,6 +23,16 @@ HELP = "parameters, their bytes and the KV caches beside them"
 DOCUMENT_MODEL, DOCUMENT_BITS = "opt-175b", 16
 DOCUMENT_LOAD = {"batch": 512, "prompt": 512, "new": 32}
 GB, GIB, TB, TIB = 10**9, 2**30, 10**12, 2**40
+
+
+class Said(NamedTuple):
+    """What document 3 prints for a number, if anything, and the errors of its number or formula."""
+
+    text: str | None = None
+    errors: str = ""
+
+
+NOTHING = Said()
 COLUMNS = (
     Column(name="what"),
     Column(name="elements", origin="exact"),
@@ -56,74 +67,85 @@ def run(arguments: argparse.Namespace) -> Report:
 
 
 def _weights(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespace) -> Section:
-    from host.llm.parameters import attention_parameters, embedding_parameters, ffn_parameters, parameters
+    from host.llm.parameters import attention_parameters, ffn_parameters, parameters, printed_layer_parameters
 
-    attention, ffn, layers = attention_parameters(model), ffn_parameters(model), parameters(model, "layers")
-    says = "325 GB" if arguments.model == DOCUMENT_MODEL and quant.weight_bits == DOCUMENT_BITS else None
+    bits, printed = quant.weight_bits, printed_layer_parameters(model)
+    said, said_more = (_said(claim, {"model": DOCUMENT_MODEL}, (bits,), arguments) for claim in ("C3-01", "C3-02"))
     rows = [
-        _row("attention of a layer", attention, quant.weight_bits),
-        _row("feed-forward of a layer", ffn, quant.weight_bits),
-        _row("one layer, as the printed formula", attention + ffn, quant.weight_bits, errors="E3-1"),
-        _row("all layers", layers, quant.weight_bits, says, "E3-1 E3-4 E3-7"),
+        _row("attention of a layer", attention_parameters(model), bits),
+        _row("feed-forward of a layer", ffn_parameters(model), bits),
+        _row("the formula of document 3, which is of one layer", printed, bits, Said(None, "E3-1 E3-7")),
+        _row("all layers by that formula", model.layers * printed, bits, Said(None, "E3-7")),
+        _row("all layers", parameters(model, "layers"), bits, said),
     ]
+    unknown = "The vocabulary was not published: the embedding is left out."
     if model.vocabulary is not None:
-        embedding, matrices, all_weights = (
-            embedding_parameters(model),
-            parameters(model, "matrices"),
-            parameters(model, "all"),
-        )
-        tied = "embedding, and output" if model.tied else "embedding"
-        rows.append(_row(tied, embedding, quant.weight_bits))
-        rows += [] if model.tied else [_row("output", embedding, quant.weight_bits)]
-        rows.append(_row("layers with these", matrices, quant.weight_bits, says, "E3-4"))
-        rows.append(_row("norms", all_weights - matrices, quant.weight_bits))
-        rows.append(_row("everything but biases", all_weights, quant.weight_bits))
-    notes = [] if model.vocabulary is not None else ["The vocabulary was not published: the embedding is left out."]
-    title = f"Weights of {quant.weight_bits} bits"
+        rows += _matrix_rows(model, bits, said_more)
     return Section(
         title="Weights",
-        tables=(Table(title=title, columns=COLUMNS, rows=tuple(rows)),),
-        notes=(*notes, *error_notes(("E3-1", "E3-4", "E3-7"))),
+        tables=(Table(title=f"Weights of {bits} bits", columns=COLUMNS, rows=tuple(rows)),),
+        notes=(*([unknown] * (model.vocabulary is None)), *error_notes(("E3-1", *said.errors.split(), "E3-7"))),
     )
+
+
+def _matrix_rows(model: ModelConfig, bits: int, said: Said) -> list[tuple[Cell, ...]]:
+    """Embedding, output matrix and norms, and what they add up to."""
+    from host.llm.parameters import embedding_parameters, parameters
+
+    embedding, matrices, everything = (
+        embedding_parameters(model),
+        parameters(model, "matrices"),
+        parameters(model, "all"),
+    )
+    names = ["embedding, which is the output matrix too"] if model.tied else ["embedding", "output matrix"]
+    return [
+        *(_row(name, embedding, bits) for name in names),
+        _row("layers with these", matrices, bits, said),
+        _row("norms", everything - matrices, bits),
+        _row("everything but biases", everything, bits),
+    ]
 
 
 def _caches(model: ModelConfig, quant: QuantConfig, arguments: argparse.Namespace) -> Section:
-    from host.llm.parameters import kv_bytes_peak, kv_elements_per_token, weight_bytes
+    from host.llm.parameters import kv_bytes_peak, kv_elements_per_token, printed_kv_elements_per_token
 
-    batch, tokens = arguments.batch, arguments.prompt + arguments.new
-    peak_bytes = kv_bytes_peak(model, quant, batch=batch, prompt=arguments.prompt, new_tokens=arguments.new)
-    asked = {"model": arguments.model, **{name: getattr(arguments, name) for name in DOCUMENT_LOAD}}
-    known = asked == {"model": DOCUMENT_MODEL, **DOCUMENT_LOAD} and quant.kv_bits == DOCUMENT_BITS
-    element, bits = kv_elements_per_token(model), quant.kv_bits
+    batch, tokens, bits = arguments.batch, arguments.prompt + arguments.new, quant.kv_bits
+    element, asked = kv_elements_per_token(model), {"model": DOCUMENT_MODEL, **DOCUMENT_LOAD}
+    said = _said("C3-03", asked, (bits,), arguments)
     rows = (
+        _row("a token by the formula of document 3", printed_kv_elements_per_token(model), bits, Said(None, "E3-7")),
         _row("a token", element, bits),
         _row(f"a request of {tokens} tokens", tokens * element, bits),
-        _row(f"{batch} requests, at their peak", batch * tokens * element, bits, "1.2 TB" if known else None, "E3-4"),
+        _row(f"{batch} requests, at their peak", batch * tokens * element, bits, said),
     )
-    compared: dict[str, Counted] = {"layers": "layers"}
-    if model.vocabulary is not None:
-        compared["layers, embedding and output"] = "matrices"
-    says = "3.8" if known and quant.weight_bits == DOCUMENT_BITS else None
-    ratios = tuple(
-        (what, peak_bytes / weight_bytes(model, quant, counted), says, "E3-4") for what, counted in compared.items()
-    )
+    peak_bytes = kv_bytes_peak(model, quant, batch=batch, prompt=arguments.prompt, new_tokens=arguments.new)
     peak = f"At the peak {peak_bytes / TB:.4g} TB, which are {peak_bytes / TIB:.4g} TiB."
+    ratio_said = _said("C3-04", asked, (quant.weight_bits, bits), arguments)
     return Section(
         title="KV caches",
         tables=(
-            Table(title=f"K and V of {quant.kv_bits} bits", columns=COLUMNS, rows=rows),
-            Table(
-                title="Peak of the caches over the weights",
-                columns=(
-                    Column(name="weights"),
-                    Column(name="times", origin="exact"),
-                    Column(name="document 3 says", origin="published"),
-                    Column(name="errors"),
-                ),
-                rows=ratios,
-            ),
+            Table(title=f"K and V of {bits} bits", columns=COLUMNS, rows=rows),
+            _ratio_table(model, quant, peak_bytes, ratio_said),
         ),
-        notes=(peak, *error_notes(("E3-4", "E3-7"))),
+        notes=(peak, *error_notes((*said.errors.split(), "E3-7"))),
+    )
+
+
+def _ratio_table(model: ModelConfig, quant: QuantConfig, peak_bytes: int, said: Said) -> Table:
+    from host.llm.parameters import weight_bytes
+
+    compared: dict[str, Counted] = {"layers": "layers"}
+    if model.vocabulary is not None:
+        compared["layers, embedding and output"] = "matrices"
+    return Table(
+        title="Peak of the caches over the weights",
+        columns=(
+            Column(name="weights"),
+            Column(name="times", origin="exact"),
+            Column(name="document 3 says", origin="published"),
+            Column(name="errors"),
+        ),
+        rows=tuple((what, peak_bytes / weight_bytes(model, quant, which), *said) for what, which in compared.items()),
     )
 
 
@@ -144,6 +166,12 @@ def _operations(model: ModelConfig, tokens: int) -> Section:
     return Section(title="Operations", tables=(table,), notes=("A multiplication and an addition are two operations.",))
 
 
-def _row(what: str, elements: int, bits: int, says: str | None = None, errors: str = "") -> tuple[Cell, ...]:
+def _row(what: str, elements: int, bits: int, said: Said = NOTHING) -> tuple[Cell, ...]:
     nbytes = elements * bits // 8
-    return what, elements, nbytes, nbytes / GB, nbytes / GIB, says, errors
+    return what, elements, nbytes, nbytes / GB, nbytes / GIB, *said
+
+
+def _said(claim: str, asked: Mapping[str, object], bits: tuple[int, ...], arguments: argparse.Namespace) -> Said:
+    """What document 3 prints for a claim if it is about these arguments and bits; all of it is in the wrong unit."""
+    known = all(getattr(arguments, name) == value for name, value in asked.items())
+    return Said(str(document_says(claim)[""]), "E3-4") if known and set(bits) == {DOCUMENT_BITS} else NOTHING

@@ -8,15 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from .chip_options import (
-    add_chip_options,
+    add_chip_option,
     add_model_options,
     chosen_bank_chip,
-    chosen_bits,
-    chosen_model,
-    tokens,
 )
 from .chip_report import training_note
-from .document_notes import error_notes
+from .document_notes import document_says, error_notes
+from .model_options import chosen_model, chosen_quant, count
 from .output import Cell, Column, Report, Section, Table, Value
 
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ HELP = "the longest context that fits, by what is counted and where it is, and t
 
 MIB = 1 << 20
 WIDE_KV_BITS = 16
+CONTEXT_ERRORS = ("E2-1", "E2-9", "E2-11")
 COUNTED_NAMES = {
     "gemv": "one V x H matrix, no norms",
     "matrices": "both V x H matrices, no norms",
@@ -42,41 +41,41 @@ COUNTED_NAMES = {
 
 
 class Reading(NamedTuple):
-    """One way to count: banks per head, of what; and the document's number, if it prints one."""
+    """One way to count and to place, and the errors of the document that concern it."""
 
     banks: int
     spread: Spread
     counted: Counted
     count_kv: CountKv
     kv_bits: int
-    errors: str
+    errors: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, chip, and the context that is placed."""
     add_model_options(parser)
-    parser.add_argument("--len", type=tokens, default=4096, help="tokens to place (default: %(default)s)")
+    parser.add_argument("--len", type=count, default=4096, help="tokens to place (default: %(default)s)")
     parser.add_argument(
         "--banks-per-head", type=int, default=4, metavar="N", help="that share a head (default: %(default)s)"
     )
-    add_chip_options(parser)
+    add_chip_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Capacity and placement. Raises PimError, ValueError or OSError for what cannot be asked."""
+    from host.chip.document import setup_differences
     from host.machines.chip_memory import ChipMemory
 
-    chip, model, quant = chosen_bank_chip(arguments), chosen_model(arguments), chosen_bits(arguments)
-    memory = ChipMemory(chip)
-    readings = tuple(_readings(arguments.banks_per_head, quant))
+    chip, model, quant = chosen_bank_chip(arguments), chosen_model(arguments).model, chosen_quant(arguments)
+    memory, published = ChipMemory(chip), not setup_differences(chip, model, quant)
     return Report(
         title=f"Contexts of {model.name} on the chip {chip.name}",
         sections=(
-            _model_section(memory, model, quant),
+            _model_section(memory, model, quant, published),
             Section(
                 title="Longest context",
-                tables=(_context_table(memory, model, quant, readings),),
-                notes=error_notes(("E2-1", "E2-9", "E2-11")),
+                tables=(_context_table(memory, model, quant, arguments.banks_per_head, published),),
+                notes=error_notes(CONTEXT_ERRORS) if published else (),
             ),
             _placement_section(memory, model, quant, arguments.len, sorted({1, arguments.banks_per_head})),
         ),
@@ -84,31 +83,39 @@ def run(arguments: argparse.Namespace) -> Report:
 
 
 def _readings(banks: int, quant: QuantConfig) -> Iterator[Reading]:
+    """The document's own first; then what is right, and further bits, parameters and places."""
     yield Reading(banks, "skewed", "gemv", "seed", quant.kv_bits, "E2-1 E2-9")
-    yield Reading(banks, "skewed", "gemv", "both", quant.kv_bits, "")
+    yield Reading(banks, "skewed", "gemv", "both", quant.kv_bits)
     if quant.kv_bits != WIDE_KV_BITS:
-        yield Reading(banks, "skewed", "gemv", "both", WIDE_KV_BITS, "")
-    yield Reading(banks, "skewed", "matrices", "both", quant.kv_bits, "")
-    yield Reading(banks, "skewed", "all", "both", quant.kv_bits, "")
+        yield Reading(banks, "skewed", "gemv", "both", WIDE_KV_BITS)
+    yield Reading(banks, "skewed", "matrices", "both", quant.kv_bits)
+    yield Reading(banks, "skewed", "all", "both", quant.kv_bits)
     yield Reading(1, "even", "gemv", "both", quant.kv_bits, "E2-11")
-    yield Reading(1, "skewed", "gemv", "both", quant.kv_bits, "")
+    yield Reading(1, "skewed", "gemv", "both", quant.kv_bits)
 
 
-def _model_section(memory: ChipMemory, model: ModelConfig, quant: QuantConfig) -> Section:
+def _model_section(memory: ChipMemory, model: ModelConfig, quant: QuantConfig, published: bool) -> Section:
     from host.llm.parameters import kv_bytes_per_token, parameters, weight_bytes
 
     size = weight_bytes(model, quant, "gemv")
+    printed = {claim: document_says(claim) for claim in ("C2-01", "C2-02")} if published else {}
     return Section(
         title="Model and chip",
         values=(
-            Value(name="parameters of a decode step", value=parameters(model, "gemv"), origin="exact"),
+            Value(
+                name="parameters of a decode step",
+                value=parameters(model, "gemv"),
+                origin="exact",
+                source=f"document 2 prints {printed['C2-01']['']:,} (E2-9)" if published else "",
+            ),
             Value(name="all parameters", value=parameters(model, "all"), origin="exact"),
             Value(
                 name="weights of a decode step",
                 value=size,
                 unit="B",
                 origin="exact",
-                source=f"{size / 1e9:.4f} GB = {size / 2**30:.4f} GiB at {quant.weight_bits} bits",
+                source=f"{size / 1e9:.4f} GB = {size / 2**30:.4f} GiB at {quant.weight_bits} bits"
+                + (f"; document 2 prints {printed['C2-02']['size']} (E2-8)" if published else ""),
             ),
             Value(name="K and V of a token", value=kv_bytes_per_token(model, quant), unit="B", origin="exact"),
             Value(
@@ -119,20 +126,28 @@ def _model_section(memory: ChipMemory, model: ModelConfig, quant: QuantConfig) -
                 source=f"{memory.units} banks of {memory.unit_bytes / MIB:g} MiB",
             ),
         ),
+        notes=error_notes(("E2-8",)) if published else (),
     )
 
 
-def _context_table(memory: ChipMemory, model: ModelConfig, quant: QuantConfig, readings: Sequence[Reading]) -> Table:
-    columns = (
+def _context_table(memory: ChipMemory, model: ModelConfig, quant: QuantConfig, banks: int, published: bool) -> Table:
+    columns = [
         Column(name="K and V"),
         Column(name="bits of K and V"),
         Column(name="banks per head"),
         Column(name="weights"),
         Column(name="counted"),
         Column(name="longest context", unit="tokens", origin="exact"),
-        Column(name="errors of document 2"),
-    )
-    return Table(title="", columns=columns, rows=tuple(_context_row(memory, model, quant, one) for one in readings))
+    ]
+    rows = [_context_row(memory, model, quant, reading) for reading in _readings(banks, quant)]
+    if published:
+        columns += [Column(name="document 2", unit="tokens", origin="published"), Column(name="errors")]
+        printed = document_says("C2-03")[""]
+        rows = [
+            (*row, printed if reading.count_kv == "seed" else None, reading.errors)
+            for row, reading in zip(rows, _readings(banks, quant), strict=True)
+        ]
+    return Table(title="", columns=tuple(columns), rows=tuple(rows))
 
 
 def _context_row(memory: ChipMemory, model: ModelConfig, quant: QuantConfig, reading: Reading) -> tuple[Cell, ...]:
@@ -158,7 +173,6 @@ def _context_row(memory: ChipMemory, model: ModelConfig, quant: QuantConfig, rea
         reading.spread,
         COUNTED_NAMES[reading.counted],
         longest,
-        reading.errors,
     )
 
 
@@ -174,7 +188,7 @@ def _placement_section(
         try:
             placed = place(memory, model, quant, _placement(shared), context=context, spread="skewed")
         except MachineCapacityError as error:
-            notes.append(f"{shared} banks per head do not fit: {error}")
+            notes.append(f"With {shared} {'bank' if shared == 1 else 'banks'} per head: {error}")
             continue
         rows += [
             (

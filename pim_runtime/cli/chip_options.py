@@ -8,27 +8,26 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, TypeAlias
 
+from .model_options import add_bits_options, add_model_option, chosen_model, chosen_quant
+
 if TYPE_CHECKING:
     from host.chip.document import PimChip
-    from host.llm.model import ModelConfig
-    from host.llm.quantisation import QuantConfig
     from host.machines.bank_chip import BankChip
     from host.machines.kv_placement import KvAppend, KvPlacement
-    from host.machines.weight_partition import WeightPartition
+    from host.machines.weight_partition import BankLinks, WeightPartition
 
 __all__ = [
     "Place",
-    "add_chip_options",
+    "add_chip_option",
+    "add_lambda_option",
     "add_model_options",
     "add_reading_options",
     "add_work_options",
     "chosen_bank_chip",
-    "chosen_bits",
     "chosen_chip",
-    "chosen_model",
     "chosen_places",
     "decimals",
-    "tokens",
+    "partition_of",
 ]
 
 Options: TypeAlias = argparse._ActionsContainer  # a parser, or a group of one
@@ -52,19 +51,18 @@ class Place:
 
 
 def add_model_options(options: Options) -> None:
-    """Declare the model and its bits."""
-    options.add_argument(
-        "--model",
-        default="llama-7b",
-        help=f"a published model, or a config.json or its folder {DEFAULT}",
-    )
-    for what, meaning in {"w": "weights", "kv": "K and V", "act": "activations, scores and results"}.items():
-        options.add_argument(f"--{what}-bits", type=int, default=4, help=f"bits of {meaning} {DEFAULT}")
+    """Declare the model and its bits, by default those of document 2."""
+    add_model_option(options, default="llama-7b")
+    add_bits_options(options, default=4)
 
 
-def add_chip_options(options: Options) -> None:
-    """Declare the chip, and lambda."""
+def add_chip_option(options: Options) -> None:
+    """Declare the chip."""
     options.add_argument("--chip", default="aim-8die", metavar="NAME", help=f"a shipped profile, or a .toml {DEFAULT}")
+
+
+def add_lambda_option(options: Options) -> None:
+    """Declare lambda."""
     options.add_argument(
         "--lambda",
         dest="lambda_s",
@@ -131,27 +129,11 @@ def add_reading_options(options: Options) -> None:
     )
 
 
-def chosen_model(arguments: argparse.Namespace) -> ModelConfig:
-    """The model. Raises ValueError or OSError where there is none."""
-    from host.llm.huggingface import model_of
-
-    return model_of(arguments.model)
-
-
-def chosen_bits(arguments: argparse.Namespace) -> QuantConfig:
-    """The bits. Raises ValueError for those that nothing has."""
-    from host.llm.quantisation import QuantConfig
-
-    return QuantConfig(arguments.w_bits, arguments.kv_bits, arguments.act_bits)
-
-
 def chosen_bank_chip(arguments: argparse.Namespace) -> BankChip:
-    """The chip with its lambda. Raises ProfileError where there is none, and for a lambda that cannot be."""
-    from host.chip.sweeps import with_axes
+    """The chip. Raises ProfileError where there is none."""
     from host.machines.bank_chip import bank_chips
 
-    chip = bank_chips().load(arguments.chip)
-    return chip if arguments.lambda_s is None else with_axes(chip, {"lambda_s": arguments.lambda_s})
+    return bank_chips().load(arguments.chip)
 
 
 def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
@@ -161,27 +143,30 @@ def chosen_places(arguments: argparse.Namespace) -> tuple[Place, ...]:
 
     append, banks = APPENDS[arguments.kv_append], arguments.banks_per_head
     row = "four_banks_per_head" if banks == PUBLISHED_BANKS_PER_HEAD and arguments.merge == "scores" else ""
+    shared = f"{banks} banks per head" if banks > 1 else "1 bank per head, joined by the controller"
     places = {
         "head-per-bank": Place("1 bank per head", head_per_bank(append), "head_per_bank"),
-        "banks-per-head": Place(f"{banks} banks per head", KvPlacement(banks, arguments.merge, append), row),
+        "banks-per-head": Place(shared, KvPlacement(banks, arguments.merge, append), row),
     }
     return tuple(place for mode, place in places.items() if arguments.kv_mode in ("both", mode))
 
 
 def chosen_chip(arguments: argparse.Namespace, place: Place) -> PimChip:
-    """The chip with its model. Raises ValueError or PimError for what cannot be."""
+    """The chip with its lambda and its model. Raises ValueError or PimError for what cannot be."""
     from host.chip.document import PimChip
+    from host.chip.sweeps import with_axes
 
+    bank_chip = chosen_bank_chip(arguments)
     chip = PimChip(
-        chosen_bank_chip(arguments),
-        chosen_model(arguments),
-        chosen_bits(arguments),
+        bank_chip if arguments.lambda_s is None else with_axes(bank_chip, {"lambda_s": arguments.lambda_s}),
+        chosen_model(arguments).model,
+        chosen_quant(arguments),
         place.kv,
         unit_system=arguments.units,
         seed_compat=arguments.compat,
         fusion=arguments.fusion,
     )
-    return replace(chip, weights=_partition(arguments, chip.memory.units))
+    return replace(chip, weights=partition_of(arguments.partition, chip.memory.units, arguments.bank_links))
 
 
 def decimals(text: str) -> tuple[Decimal, ...]:
@@ -189,31 +174,22 @@ def decimals(text: str) -> tuple[Decimal, ...]:
     return tuple(map(_decimal, text.split(",")))
 
 
-def _partition(arguments: argparse.Namespace, units: int) -> WeightPartition:
+def partition_of(text: str, units: int, bank_links: BankLinks = "none") -> WeightPartition:
     """The value of --partition. Raises ValueError for one that is unknown or does not use all banks."""
     from host.machines.weight_partition import WeightPartition
 
     known: Mapping[str, tuple[int, int]] = {"oned_out": (units, 1), "oned_in": (1, units)}
-    outputs, separator, inputs = arguments.partition.partition("x")
-    if arguments.partition in known:
-        parts = known[arguments.partition]
+    outputs, separator, inputs = text.partition("x")
+    if text in known:
+        parts = known[text]
     elif separator and outputs.isdecimal() and inputs.isdecimal():
         parts = int(outputs), int(inputs)
     else:
-        raise ValueError(f"--partition {arguments.partition}: give {', '.join(known)}, or as in 16x8")
-    partition = WeightPartition(*parts, arguments.bank_links)
+        raise ValueError(f"--partition {text}: give {', '.join(known)}, or as in 16x8")
+    partition = WeightPartition(*parts, bank_links)
     if partition.units != units:
-        raise ValueError(
-            f"--partition {arguments.partition}: is over {partition.units} banks, and the chip has {units}"
-        )
+        raise ValueError(f"--partition {text}: is over {partition.units} banks, and the chip has {units}")
     return partition
-
-
-def tokens(text: str) -> int:
-    """The value of an option that counts tokens."""
-    if not text.isdecimal() or not 1 <= len(text) <= LARGEST_EXPONENT or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens. Write 1 or more.")
-    return int(text)
 
 
 def _decimal(text: str) -> Decimal:

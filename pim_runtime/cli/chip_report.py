@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from host.llm.model import ModelConfig
     from host.machines.cost import Cost
 
-__all__ = ["LABELS", "about_section", "document_layout", "picture_parts", "place_section", "training_note"]
+__all__ = ["LABELS", "about_section", "document_layout", "fit_note", "picture_parts", "place_section", "training_note"]
 
 US = 1e6
 TOTAL = "total"
@@ -83,6 +83,19 @@ def training_note(model: ModelConfig, context: int) -> tuple[str, ...]:
     return (f"{model.name} was trained for {model.max_tokens:,} tokens; {context:,} are more.",)
 
 
+def fit_note(chip: PimChip, contexts: Iterable[int]) -> str:
+    """Which of some contexts do not fit, however weights are spread; empty if all do."""
+    from host.machines.capacity import MachineCapacityError
+    from host.machines.placement import max_context
+
+    try:
+        longest = max_context(chip.memory, chip.model, chip.quant, chip.kv)
+    except MachineCapacityError as error:
+        return f"Does not fit: {error}"
+    beyond = [context for context in contexts if context > longest]
+    return f"Contexts of more than {longest:,} tokens do not fit." if beyond else ""
+
+
 def _terms(cost: Cost) -> tuple[Term, ...]:
     from host.chip.document import columns, total
 
@@ -97,13 +110,13 @@ def _as_text(term: Term) -> str:
 def _values(chip: PimChip, cost: Cost, printed_rate: str) -> tuple[Value, ...]:
     from host.chip.document import lambda_threshold_s
 
-    link_s = sum(cost.part(part, "link").seconds for part in ("weights", "kv"))
+    linkless_s = sum(cost.part(part, place).seconds for part in ("weights", "kv") for place in ("units", "controller"))
     lambda_us = float(chip.chip.link.transfer_us)
     return (
         Value(name="tokens/s", value=1 / cost.seconds, origin="modelled", source=f"lambda = {lambda_us:g} us"),
         Value(
             name="tokens/s without the link",
-            value=1 / (cost.seconds - link_s),
+            value=1 / linkless_s,
             origin="modelled",
             source=f"controller and banks alone{printed_rate}",
         ),

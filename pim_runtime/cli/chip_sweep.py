@@ -8,16 +8,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from .chip_options import (
-    add_chip_options,
+    add_chip_option,
+    add_lambda_option,
     add_model_options,
     add_reading_options,
     add_work_options,
     chosen_chip,
     chosen_places,
     decimals,
-    tokens,
 )
+from .chip_report import fit_note
 from .document_notes import error_notes
+from .model_options import count
 from .output import Column, Report, Section, Table, Value
 from .pictures import add_picture_option, picture_section
 
@@ -33,7 +35,7 @@ NAME = "sweep"
 HELP = "tokens per second over lambda, bandwidths and context, for both places of the KV cache"
 
 US = 1e6
-MOST_POINTS = 100_000
+MOST_POINTS = 10_000
 LAMBDAS = decimals("0,1e-8,3e-8,1e-7,3e-7,1e-6,3e-6,1e-5,3e-5,1e-4,3e-4,1e-3")
 # The document's letters: BM of all banks, CBM of all links, CM of the controller.
 AXES: dict[str, tuple[SweepAxis, str, str]] = {
@@ -51,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (_, what, unit) in AXES.items():
         axes.add_argument(f"--{name}", type=decimals, metavar="N,...", help=f"{what}, in {unit}")
     add_model_options(parser)
-    parser.add_argument("--len", type=tokens, default=4096, help="tokens of the context (default: %(default)s)")
-    add_chip_options(parser)
+    parser.add_argument("--len", type=count, default=4096, help="tokens of the context (default: %(default)s)")
+    add_chip_option(parser)
+    add_lambda_option(parser)
     add_work_options(parser)
     add_reading_options(parser)
     add_picture_option(parser, "the rates of both places over the one quantity that is swept")
@@ -72,19 +75,15 @@ def run(arguments: argparse.Namespace) -> Report:
     points = {name: sweep(chip, arguments.len, swept) for name, chip in chips.items()}
     table, chip = _table(axes, points), next(iter(chips.values()))
     title = f"{chip.model.name} on chips like {chip.chip.name}: tokens per second"
-    thresholds = _thresholds(chips, arguments.len)
+    thresholds = _thresholds(chips, arguments.len) if tuple(axes) == ("lambdas",) else {}
     return Report(
         title=title,
         sections=(
             Section(
                 title="Sweep",
-                values=thresholds if "lambdas" in axes else (),
+                values=tuple(thresholds.values()),
                 tables=(table,),
-                notes=(
-                    f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}.",
-                    f"What is not swept is as in profile {chip.chip.name}; {arguments.len:,} tokens of context.",
-                    *error_notes(("E2-12", "E2-14")),
-                ),
+                notes=_notes(axes, chips, arguments.len),
             ),
             *picture_section(arguments.plot, lambda: _drawn(axes, points, chips, thresholds, title), table),
         ),
@@ -99,13 +98,30 @@ def _refuse_many(axes: Mapping[str, Sequence[Decimal]]) -> None:
         raise ValueError(f"{count:,} combinations: at most {MOST_POINTS:,}. Give fewer values.")
 
 
-def _thresholds(chips: Mapping[str, PimChip], context: int) -> tuple[Value, ...]:
+def _notes(axes: Mapping[str, Sequence[Decimal]], chips: Mapping[str, PimChip], context: int) -> tuple[str, ...]:
+    """How to read the rates, what does not fit, and the document's errors where the numbers are its own."""
+    from host.chip.document import setup_differences
+
+    chip = next(iter(chips.values()))
+    fixed = "" if "lens" in axes else f"; {context:,} tokens of context"
+    contexts = [int(tokens) for tokens in axes.get("lens", (Decimal(context),))]
+    notes = {name: fit_note(one, contexts) for name, one in chips.items()}
+    errors = () if setup_differences(chip.chip, chip.model, chip.quant) else ("E2-12", "E2-14")
+    return (
+        f"Modelled: units {chip.unit_system}, compat {chip.seed_compat}{fixed}.",
+        f"What is not swept is as in profile {chip.chip.name}.",
+        *(f"{name}: {note}" for name, note in notes.items() if note),
+        *error_notes(error for error in errors if error == "E2-14" or "lambdas" in axes),
+    )
+
+
+def _thresholds(chips: Mapping[str, PimChip], context: int) -> dict[str, Value]:
     """For each place the lambda that takes as long as everything else; it does not depend on the chip's lambda."""
     from host.chip.document import lambda_threshold_s
 
     costs = {name: chip.token_latency(context) for name, chip in chips.items()}
-    return tuple(
-        Value(
+    return {
+        name: Value(
             name=f"lambda that doubles the time, {name}",
             value=US * lambda_threshold_s(cost),
             unit="us",
@@ -113,7 +129,7 @@ def _thresholds(chips: Mapping[str, PimChip], context: int) -> tuple[Value, ...]
             source=f"{cost.transfers} transfers",
         )
         for name, cost in costs.items()
-    )
+    }
 
 
 def _table(axes: Mapping[str, Sequence[Decimal]], points: Mapping[str, Sequence[SweepPoint]]) -> Table:
@@ -133,7 +149,7 @@ def _drawn(
     axes: Mapping[str, Sequence[Decimal]],
     points: Mapping[str, Sequence[SweepPoint]],
     chips: Mapping[str, PimChip],
-    thresholds: Sequence[Value],
+    thresholds: Mapping[str, Value],
     title: str,
 ) -> Figure:
     from ..report.curves import curves_plot
@@ -141,7 +157,10 @@ def _drawn(
     ((name, _),) = axes.items()
     axis, what, unit = AXES[name]
     chip = next(iter(chips.values()))
-    marks = {f"{one.name}: {one.value:.3g} us": float(str(one.value)) / US for one in thresholds}
+    marks = {}
+    for place, threshold in thresholds.items():
+        lambda_us = float(str(threshold.value))
+        marks[place] = (f"{threshold.name}: {lambda_us:.3g} us", lambda_us / US)
     return curves_plot(
         {
             place: sorted((float(point.values[axis]), point.tokens_per_s) for point in swept)
@@ -151,5 +170,5 @@ def _drawn(
         x_axis=f"{what} ({unit})",
         y_axis="tokens per second",
         caption=f"Modelled on profile {chip.chip.name}, units {chip.unit_system}, compat {chip.seed_compat}.",
-        marks=marks if axis == "lambda_s" else {},
+        marks=marks,
     )

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from .chip_options import (
     Place,
-    add_chip_options,
+    add_chip_option,
+    add_lambda_option,
     add_model_options,
     add_reading_options,
     add_work_options,
     chosen_chip,
     chosen_places,
-    tokens,
 )
 from .chip_report import about_section, document_layout, picture_parts, place_section
+from .model_options import count
 from .output import Column, Report, Section, Table
 from .pictures import add_picture_option, picture_section
 
@@ -35,8 +36,9 @@ HELP = "time of a token in the six columns of document 2, for both places of the
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, chip, where everything is, and how to read the document."""
     add_model_options(parser)
-    parser.add_argument("--len", type=tokens, default=4096, help="tokens of the context (default: %(default)s)")
-    add_chip_options(parser)
+    parser.add_argument("--len", type=count, default=4096, help="tokens of the context (default: %(default)s)")
+    add_chip_option(parser)
+    add_lambda_option(parser)
     add_work_options(parser)
     parser.add_argument(
         "--spread",
@@ -67,7 +69,7 @@ def run(arguments: argparse.Namespace) -> Report:
         title=title,
         sections=(
             Section(
-                title="As document 2 prints it",
+                title="In the columns of document 2",
                 tables=(document_layout({place.name: cost for place, cost in costs.items()}),),
             ),
             *(place_section(place, chips[place], costs[place], context) for place in chips),

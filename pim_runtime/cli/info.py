@@ -10,19 +10,22 @@ import ast
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from ..compiler.cache import cache_folder
 from ..engine.protocol import EngineOptions
-from ..hardware import Hardware, available_profiles, load_profile
+from ..hardware import available_profiles, load_profile
 from ..quantities import CallTimes, Provenance, Quantity
 from ..quantities import Value as QuantityValue
 from .machine_options import add_set_option, chosen_hardware, machine_name
 from .output import Cell, Column, Report, Section, Table, Value
 from .versions import installed_version
+
+if TYPE_CHECKING:
+    from ..hardware.profile_files import ProfileFolder
 
 __all__ = ["HELP", "NAME", "add_arguments", "run"]
 
@@ -36,7 +39,7 @@ _OPTIONAL = ("rich", "pandas", "matplotlib", "safetensors", "ml_dtypes", "ray")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--profile`: one profile in full instead of the overview, with the values of `--set`."""
     parser.add_argument(
-        "--profile", metavar="NAME", help="show every value of one hardware profile (a shipped name, or a .toml file)"
+        "--profile", metavar="NAME", help="show every value of one profile (a shipped name, or a .toml file)"
     )
     add_set_option(parser)
 
@@ -46,12 +49,18 @@ def run(arguments: argparse.Namespace) -> Report:
 
     Raises ProfileError for an invalid profile or value, ValueError for a wrong `--set`.
     """
+    for folder in _other_folders():
+        if arguments.profile in folder.available():
+            if arguments.set:
+                raise ValueError(f"--set {arguments.set[0]}: is for profiles of DPUs, and this is a {folder.what}")
+            machine = folder.load(arguments.profile)
+            return Report(title=f"{folder.what} {machine.name}", sections=(_profile_section(machine.provenance),))
     if arguments.profile is not None:
         hardware = chosen_hardware(arguments)
-        return Report(title=f"Hardware {machine_name(hardware)}", sections=(_profile_section(hardware),))
+        return Report(title=f"Hardware {machine_name(hardware)}", sections=(_profile_section(hardware.provenance),))
     if arguments.set:
         raise ValueError(f"--set {arguments.set[0]}: is a value of a profile. Give --profile NAME, too.")
-    return Report(title="pim-runtime", sections=(_versions(), _computer(), _profiles(), _kernels()))
+    return Report(title="pim-runtime", sections=(_versions(), _computer(), _profiles(), _other_machines(), _kernels()))
 
 
 def _versions() -> Section:
@@ -108,23 +117,48 @@ def _profiles() -> Section:
 
 def _profile_row(name: str) -> tuple[Cell, ...]:
     hardware = load_profile(name)
-    counts = Counter(quantity.provenance for quantity in hardware.provenance)
     return (
         name,
         hardware.geometry.ranks,
         hardware.geometry.dpus,
         hardware.pipeline.clock_mhz,
-        *(counts[provenance] for provenance in get_args(Provenance)),
+        *_provenance_counts(hardware.provenance),
     )
 
 
-def _profile_section(hardware: Hardware) -> Section:
+def _other_machines() -> Section:
+    columns = (
+        Column(name="profile"),
+        Column(name="of a"),
+        *(Column(name=provenance, unit="values") for provenance in get_args(Provenance)),
+    )
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (name, folder.what, *_provenance_counts(folder.load(name).provenance))
+        for folder in _other_folders()
+        for name in folder.available()
+    )
+    return Section(title="Profiles of other machines", tables=(Table(title="", columns=columns, rows=rows),))
+
+
+def _other_folders() -> tuple[ProfileFolder[Any], ...]:
+    from host.machines.folders import machine_folders
+
+    return machine_folders()
+
+
+def _provenance_counts(quantities: Sequence[Quantity]) -> tuple[int, ...]:
+    """How many values have each provenance."""
+    counts = Counter(quantity.provenance for quantity in quantities)
+    return tuple(counts[provenance] for provenance in get_args(Provenance))
+
+
+def _profile_section(quantities: Sequence[Quantity]) -> Section:
     columns = tuple(Column(name=name) for name in ("key", "value", "unit", "provenance", "source"))
     return Section(
-        title=f"{len(hardware.provenance)} values",
+        title=f"{len(quantities)} values",
         tables=(
-            Table(title="", columns=columns, rows=tuple(map(_quantity_row, hardware.provenance))),
-            *(_times_table(q, q.value) for q in hardware.provenance if isinstance(q.value, CallTimes)),
+            Table(title="", columns=columns, rows=tuple(map(_quantity_row, quantities))),
+            *(_times_table(q, q.value) for q in quantities if isinstance(q.value, CallTimes)),
         ),
     )
 

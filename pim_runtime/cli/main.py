@@ -15,6 +15,7 @@ from typing import Protocol
 from ..errors import PimError
 from . import (
     arith,
+    attacc,
     attention,
     batching,
     bench,
@@ -52,6 +53,7 @@ class Command(Protocol):
 
 COMMANDS: tuple[Command, ...] = (
     arith,
+    attacc,
     attention,
     batching,
     bench,

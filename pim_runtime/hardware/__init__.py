@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..quantities import Quantity
 from .links import HostLink, LinkLine, LinkTable, Transfer
-from .profiles import available_profiles, load_profile
+from .profiles import available_profiles, hardware_profiles, load_profile
 from .records import (
     TICKS_PER_CYCLE,
     Dma,
@@ -42,6 +42,7 @@ __all__ = [
     "Sync",
     "Transfer",
     "available_profiles",
+    "hardware_profiles",
     "known_keys",
     "load_profile",
 ]

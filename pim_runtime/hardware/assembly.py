@@ -6,6 +6,7 @@ values of one kind takes nothing of another kind from its base.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from difflib import get_close_matches
@@ -23,7 +24,7 @@ SET_BY_USER = "set by the user"
 def rules_by_key(record: Any, prefix: str = "") -> dict[str, Rule]:
     """The rule of every value that a record may have, by dotted key, in the order of its fields."""
     rules: dict[str, Rule] = {}
-    for name, hint in get_type_hints(record, include_extras=True).items():
+    for name, hint in _annotations(record).items():
         for kind in _kinds(hint):
             rules |= rules_by_key(kind, f"{prefix}{name}.")
         if hasattr(hint, "__metadata__"):
@@ -101,7 +102,7 @@ def inherited(record: Any, file: str, own: Mapping[str, Quantity], base: Mapping
 def records_of(record: Any, quantities: Mapping[str, Quantity], prefix: str = "") -> dict[str, Any]:
     """The fields of a record, by name; of each field with several kinds, the kind that the quantities are of."""
     fields: dict[str, Any] = {}
-    for name, hint in get_type_hints(record).items():
+    for name, hint in _annotations(record).items():
         key = f"{prefix}{name}"
         kinds = _kinds(hint)
         for kind in kinds:
@@ -114,12 +115,18 @@ def records_of(record: Any, quantities: Mapping[str, Quantity], prefix: str = ""
 
 def _alternatives(record: Any, prefix: str = "") -> Iterator[tuple[str, list[frozenset[str]]]]:
     """(dotted key, the keys of each kind) of every field that has several kinds of record."""
-    for name, hint in get_type_hints(record).items():
+    for name, hint in _annotations(record).items():
         kinds = _kinds(hint)
         if len(kinds) > 1:
             yield f"{prefix}{name}", [frozenset(rules_by_key(kind, f"{prefix}{name}.")) for kind in kinds]
         for kind in kinds:
             yield from _alternatives(kind, f"{prefix}{name}.")
+
+
+@functools.cache  # a sweep makes a machine for each of its points, and names of types take as long as all the rest
+def _annotations(record: Any) -> Mapping[str, Any]:
+    """The type of every field, with its rule."""
+    return get_type_hints(record, include_extras=True)
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:

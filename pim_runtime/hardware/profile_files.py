@@ -59,6 +59,18 @@ class ProfileFolder(Generic[P]):
         """
         return self._load(name_or_path, ())
 
+    def describes(self, name_or_path: str | Path) -> bool:
+        """Whether a name is of a profile that ships, or a file states values of this kind of machine, or has a base.
+
+        Raises ProfileError for a file that cannot be read.
+        """
+        path = Path(name_or_path)
+        if path.suffix != ".toml":
+            return str(name_or_path) in self.available()
+        tree = _read(path, str(path))
+        base, fields = tree.pop("base", None), {key.partition(".")[0] for key in rules_by_key(self.record)}
+        return bool(tree.keys() & fields) if tree else isinstance(base, str) and base in self.available()
+
     def _load(self, name_or_path: str | Path, derived: tuple[Any, ...]) -> P:
         """The machine of a profile that is the base of the files `derived`, of each other in turn."""
         path = Path(name_or_path)
@@ -75,10 +87,7 @@ class ProfileFolder(Generic[P]):
             raise ProfileError(
                 f"{file}: is among its own bases. Let the last of them state every value, without a base."
             )
-        try:
-            tree = tomllib.loads(source.read_text(encoding="utf-8"), parse_float=Decimal)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ProfileError(f"{file}: cannot be read as TOML: {error}. Give a readable TOML file.") from error
+        tree = _read(source, file)
         base = self._base(tree.pop("base", None), file, path.parent, (*derived, source))
         rules = rules_by_key(self.record)
         own = {
@@ -95,6 +104,13 @@ class ProfileFolder(Generic[P]):
                 f'{file}, base = {given!s}: is not a name. Write base = "{self.available()[0]}", or the path of a file.'
             )
         return self._load(folder / given if given.endswith(".toml") else given, derived)
+
+
+def _read(source: Any, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.read_text(encoding="utf-8"), parse_float=Decimal)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProfileError(f"{file}: cannot be read as TOML: {error}. Give a readable TOML file.") from error
 
 
 def _is_profile(file: str) -> bool:

@@ -11,12 +11,12 @@ from pathlib import Path
 from .profile_files import ProfileFolder
 from .records import Hardware
 
-__all__ = ["available_profiles", "load_profile"]
+__all__ = ["available_profiles", "hardware_profiles", "load_profile"]
 
 
 def available_profiles() -> list[str]:
     """Names of the profiles that ship with the package, sorted."""
-    return _profiles().available()
+    return hardware_profiles().available()
 
 
 def load_profile(name_or_path: str | Path) -> Hardware:
@@ -26,8 +26,9 @@ def load_profile(name_or_path: str | Path) -> Hardware:
     Raises ProfileError if there is no such profile, if it is among its own bases, or if it breaks a rule. `Hardware`
     has the keys and rules.
     """
-    return _profiles().load(name_or_path)
+    return hardware_profiles().load(name_or_path)
 
 
-def _profiles() -> ProfileFolder[Hardware]:
+def hardware_profiles() -> ProfileFolder[Hardware]:
+    """The machines of DPUs that ship."""
     return ProfileFolder("hardware profile", files("pim_runtime") / "profiles", Hardware, Hardware.of)

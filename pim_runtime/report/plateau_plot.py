@@ -26,13 +26,14 @@ def plateau_plot(points: Sequence[tuple[float, float]], *, crossing: float, titl
     axes.plot(x, y, "-o", markersize=4, color=line)
     axes.axvline(crossing, linestyle="--", linewidth=1, color=mark, label=f"crossover: {crossing:,.1f} tokens")
     logarithmic(axes)
-    axes.text(0.98, 0.04, "bound by compute: time grows", transform=axes.transAxes, ha="right", fontsize=9)
-    axes.text(0.02, 0.96, "bound by memory: time stays", transform=axes.transAxes, va="top", fontsize=9)
+    beside = axes.get_xaxis_transform()  # x in tokens, y from 0 to 1
+    axes.text(crossing, 0.97, "bound by memory   ", transform=beside, ha="right", va="top", fontsize=9)
+    axes.text(crossing, 0.97, "   bound by compute", transform=beside, ha="left", va="top", fontsize=9)
     axes.set_xlabel("tokens")
     axes.set_ylabel("time (ms)")
     axes.set_title(title)
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=8, facecolor="white", edgecolor="none", framealpha=1)
+    axes.legend(loc="center left", fontsize=8, facecolor="white", edgecolor="none", framealpha=1)
     add_caption(figure, caption)
     return figure

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import pytest
 
+from host.machines.folders import machine_folders
 from pim_runtime.cli import info
 from pim_runtime.cli.main import main
 from pim_runtime.compiler.cache import cache_folder
@@ -56,6 +57,11 @@ def test_overview(cache, capsys):
             str(hardware.pipeline.clock_mhz),
         ]
         assert sum(map(int, row[4:])) == len(hardware.provenance)
+    for folder in machine_folders():
+        for name in folder.available():
+            (row,) = cells(text, f"{name} ")
+            assert row[1] == folder.what
+            assert sum(map(int, row[2:])) == len(folder.load(name).provenance)
     assert "dpu_kernels.attention" in text
 
 
@@ -88,3 +94,18 @@ def test_it_neither_imports_numba_nor_a_kernel():
         "assert not [name for name in sys.modules if name.partition('.')[0] in ('numba', 'dpu_kernels')]"
     )
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("name", [name for folder in machine_folders() for name in folder.available()])
+def test_every_value_of_another_machine_has_its_source(name, capsys):
+    assert main(["info", "--profile", name]) == 0
+    text = capsys.readouterr().out
+    (folder,) = (folder for folder in machine_folders() if name in folder.available())
+    for quantity in folder.load(name).provenance:
+        (row,) = cells(text, f"{quantity.key} ")
+        assert row[-2:] == [quantity.provenance, quantity.source]
+
+
+def test_values_of_other_machines_are_not_set_here(capsys):
+    assert main(["info", "--profile", "aim-8die", "--set", "link.transfer_us=1"]) == 2
+    assert "this is a chip of banks" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from host.machines.decode_step import MemoryPlan, decode_cost, kv_cost, spread_o
 from host.machines.dpu_server import DpuServer, dpu_works
 from host.machines.kv_placement import KvPlacement, KvPruning, kv_parts, kv_work, utilisation
 from host.machines.near_memory import LinkTime, Round, Work, work_cost
-from host.machines.weight_partition import oned_out
+from host.machines.weight_partition import WeightPartition, oned_out, weight_work
 from pim_runtime import load_profile
 from pim_runtime.timing import transfer_costs
 
@@ -229,11 +229,29 @@ def test_a_better_part_never_costs_time(step, placement, field, factor):
 
 @given(context=st.integers(1, 4000), more=st.integers(1, 4000), placement=placements)
 def test_a_longer_context_costs_more(context, more, placement):
+    """By whole tokens of the largest part."""
+    parts = placement.units_per_head
     short, long = (
-        kv_cost(Machine(), toy(), INT4, Step(batch=1, context=tokens), placement)
+        kv_cost(Machine(), toy(), INT4, Step(batch=1, context=tokens), placement).seconds
         for tokens in (context, context + more)
     )
-    assert short.seconds < long.seconds
+    assert short <= long
+    assert short < long or -(-context // parts) == -(-(context + more) // parts)
+
+
+@given(outputs=st.integers(1, 200), inputs=st.integers(1, 200), cut=st.tuples(st.integers(1, 4), st.integers(1, 4)))
+def test_the_busiest_unit_has_the_largest_block(outputs, inputs, cut):
+    """Against blocks that are laid out."""
+    model = toy(hidden=inputs, ffn=outputs, vocabulary=1)
+    work = weight_work(model, QuantConfig(8, 8, 8), WeightPartition(*cut))
+    (up, *_) = (one for one in work.rounds if one.macs == inputs * outputs)
+    largest = max(
+        len(range(row, outputs, cut[0])) * len(range(column, inputs, cut[1]))
+        for row in range(cut[0])
+        for column in range(cut[1])
+    )
+    assert up.macs * up.imbalance / up.units == largest
+    assert up.imbalance >= 1
 
 
 @given(step=steps, placement=placements)

@@ -76,6 +76,12 @@ def test_lambda_is_beside_what_is_printed(chip, aim):
     assert sum(term.transfers for term in columns(cost)) == 642
 
 
+def test_a_long_lambda_does_not_swallow_the_rest(chip, aim):
+    slow = replace(chip, chip=aim.with_values({"link.transfer_us": 10**15}))
+    assert columns(slow.token_latency(4096)) == columns(chip.token_latency(4096))
+    assert total(slow.token_latency(4096)) == total(chip.token_latency(4096))
+
+
 def test_compat_changes_one_term(chip):
     four = replace(chip, kv=banks_per_head(4))
     formula, right = four.token_latency(4096), replace(four, seed_compat="none").token_latency(4096)

@@ -25,6 +25,7 @@ from host.planner.hardware import Query, hardware_names, variants
 from host.planner.memory_variants import kv_placements, memory_variants, weight_partitions
 from host.planner.plan import PlanError, batches_to_try, plan
 from host.planner.variant import Variant
+from pim_runtime.errors import ProfileError
 
 pytestmark = pytest.mark.quick
 
@@ -261,6 +262,40 @@ def test_two_half_batches_need_two_requests():
     found = plan(variants("dgx+attacc", query), goal="latency", batches=[1, 2])
     halves = [design for design in found.designs if design.variant.choices["schedule"] == "batch_level"]
     assert {design.batch for design in halves} == {2}
+
+
+def test_machines_are_planned_for_from_their_files(tmp_path):
+    """A file is of the kind whose values it states, or whose profile is its base."""
+    faster = '\n[{}]\nvalue = {}\nunit = "{}"\nprovenance = "assumed"\nsource = "a test"\n'
+    files = {
+        "chip": 'base = "aim-8die"' + faster.format("link.die_gb_per_s", 64, "GB/s"),
+        "same": 'base = "aim-8die"',
+        "dpus": 'base = "upmem-v1a"' + faster.format("pipeline.clock_mhz", 700, "MHz"),
+        "gpus": 'base = "dgx-a100-hbm3"',
+    }
+    query = Query(model=LLAMA, quant=INT4, context=1024)
+    fastest = {}
+    for name, text in files.items():
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text)
+        fastest[name] = plan(variants(str(path), query), goal="latency", batches=[1]).designs[0].step_s
+    shipped = {
+        name: plan(variants(name, query), goal="latency", batches=[1]).designs[0].step_s
+        for name in ("aim-8die", "upmem-v1a", "dgx")
+    }
+    assert fastest["chip"] < shipped["aim-8die"] == fastest["same"]
+    assert fastest["dpus"] < shipped["upmem-v1a"]
+    assert fastest["gpus"] == shipped["dgx"]
+
+
+@pytest.mark.parametrize("text", ["", "base = 5", 'base = "abacus"', "[abacus]\nvalue = 1"])
+def test_a_file_of_no_machine_is_refused(tmp_path, text):
+    path = tmp_path / "odd.toml"
+    path.write_text(text)
+    with pytest.raises(PlanError, match="no machine"):
+        variants(str(path), Query(model=LLAMA, quant=INT4, context=1))
+    with pytest.raises(ProfileError, match="cannot be read"):
+        variants(str(tmp_path / "missing.toml"), Query(model=LLAMA, quant=INT4, context=1))
 
 
 def test_unknown_machines_are_named_with_those_there_are():
