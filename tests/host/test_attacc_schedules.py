@@ -59,7 +59,7 @@ def test_head_level_in_numbers():
     left = exposed("head_level", before_weights, head_share=r)
     assert (left.qkv, left.projection) == pytest.approx((6 - 0.75 * 4 * (1 - r), 2 - 0.25 * 4 * (1 - r)))
     assert left.transfer == pytest.approx(0.5 * r)
-    behind_transfers = BlockSeconds(qkv=3.0, projection=1.0, transfer=9.0, gemv=2.0, softmax=1.0)
+    behind_transfers = BlockSeconds(qkv=3.0, projection=1.0, transfer=9.0, gemv=2.9, softmax=0.1)
     left = exposed("head_level", behind_transfers, head_share=r)
     assert (left.qkv, left.projection, left.transfer) == pytest.approx((3 * r, r, 9 - 3 * (1 - r)))
 
