@@ -118,6 +118,7 @@ def test_systems_side_by_side(report, tmp_path):
     assert max(times, key=times.get) in ("dgx-cpu", "AttAcc, batch_level")
     assert rows[0]["over dgx"] == 1
     assert picture.read_text().startswith("<?xml")
+    assert "dgx-cpu takes" not in picture.read_text()
     with (tmp_path / "systems.csv").open() as file:
         assert [row["system"] for row in csv.DictReader(file)] == list(times)
 
@@ -164,7 +165,7 @@ def test_throughput_over_the_limit_as_a_picture(report, tmp_path):
     with (tmp_path / "slo.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["system"] for row in rows} == {"dgx", "dgx_large", "dgx+attacc"}
-    assert all(float(row["tokens/s (modelled)"]) > 0 and 0 < float(row["limit (ms)"]) <= 100 for row in rows)
+    assert all(float(row["tokens/s (modelled)"]) > 0 and 0 < float(row["limit (ms)"]) < 101 for row in rows)
     assert sections["Files"]["notes"][0].startswith("picture: ")
 
 
