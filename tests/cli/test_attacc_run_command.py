@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from pim_runtime.cli import attacc_run
+from host.attention import host_memory
+from pim_runtime.cli import attacc_options, attacc_run
 from pim_runtime.errors import PimError
 
 pytestmark = pytest.mark.quick
@@ -40,7 +41,7 @@ def commands(report):
     return {row[0]: row[2:] for row in table.rows}
 
 
-@pytest.mark.parametrize("placement", attacc_run.PLACEMENTS)
+@pytest.mark.parametrize("placement", attacc_options.PLACEMENTS)
 @pytest.mark.parametrize("dtype", attacc_run.DTYPES)
 def test_every_placement_and_type(run, placement, dtype):
     report = run("--pim", placement, "--dtype", dtype)
@@ -103,14 +104,23 @@ def test_commands_in_a_file(run, tmp_path):
     [
         (("--seed", "-1"), "--seed -1: at least 0"),
         (("--kv-heads", "3"), "2 query heads on 3 KV heads"),
-        (("--len", "1000000000"), "exceed the .* bytes of this computer"),
-        (("--heads", "1000000", "--dim", "1", "--len", "4000"), "the banks that they lie in .* of this computer"),
-        (("--stacks", "1", "--len", "200000", "--dim", "1", "--heads", "3000"), "per channel: its banks hold"),
+        (("--len", "1000000000", "--dim", "1000000"), "exceed the .* bytes of this computer"),
+        (
+            ("--len", "5000000", "--dim", "1", "--heads", "1", "--batch", "1"),
+            "1 heads .* per channel: its banks hold 0",
+        ),
     ],
 )
 def test_what_cannot_be_run(run, arguments, message):
     with pytest.raises((PimError, ValueError), match=message):
         run(*arguments)
+
+
+def test_rows_that_this_computer_has_no_memory_for(run, monkeypatch):
+    """A token of one element takes a column of a bank, 128 times as much."""
+    monkeypatch.setattr(host_memory, "host_memory_bytes", lambda: 2**20)
+    with pytest.raises(ValueError, match=r"2,097,152 bytes of the rows .* exceed the 1,048,576 bytes of this computer"):
+        run("--len", "2000", "--dim", "1", "--heads", "4", "--batch", "1")
 
 
 @pytest.mark.parametrize("arguments", [("--batch", "0"), ("--rows", "-1"), ("--len", "x"), ("--pim", "chip")])

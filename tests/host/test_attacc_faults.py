@@ -6,6 +6,7 @@ A changed stream is refused, or it leaves the answers of the right one; it never
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -58,7 +59,10 @@ class Bench:
                 geometry, CASE.q[0, heads], CASE.spec.plans[heads], tokens=CASE.tokens, key_row=0, value_row=rows
             )
 
-        self.right = self.answers(self.stream)
+    @cached_property
+    def right(self) -> list[list[int]]:
+        """Answers of the right stream."""
+        return self.answers(self.stream)
 
     def answers(self, stream: list[Command]) -> list[list[int]]:
         return [reply.ravel().tolist() for reply in self.channel.run(stream).replies]
