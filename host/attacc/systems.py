@@ -64,7 +64,8 @@ class HeteroSystem:
     energy_mode: EnergyMode = "fixed"
 
     def __post_init__(self) -> None:
-        for name, choices in {"schedule": Schedule, "ffn": FfnPlace, "fidelity": Fidelity}.items():
+        chosen = {"schedule": Schedule, "ffn": FfnPlace, "fidelity": Fidelity, "energy_mode": EnergyMode}
+        for name, choices in chosen.items():
             if getattr(self, name) not in get_args(choices):
                 shown = ", ".join(get_args(choices))
                 raise ValueError(f"{self.name}: {name} = {getattr(self, name)!r}: choose one of {shown}")
