@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -169,6 +169,16 @@ class Workload:
     def tokens(self) -> int:
         """Tokens of context."""
         return self.k.shape[2]
+
+    def repeated(self, batch: int) -> Workload:
+        """The first request `batch` times, in the memory of one: operands are read-only views."""
+        queries, k, v = self.queries[:, :1], self.k[:1], self.v[:1]
+        return replace(
+            self,
+            queries=np.broadcast_to(queries, (len(queries), batch, *queries.shape[2:])),
+            k=np.broadcast_to(k, (batch, *k.shape[1:])),
+            v=np.broadcast_to(v, (batch, *v.shape[1:])),
+        )
 
 
 def real_workload(real: RealOperands, method: Method, *, batch: int) -> Workload:

@@ -53,6 +53,8 @@ def test_a_step_beside_the_public_simulator(report):
         rows["all"]["mean step"]
     )
     assert values_of(step)["throughput"] == pytest.approx(54e3 / rows["all"]["mean step"])
+    # Two operations per weight and token at most at the peak of 16 GPUs.
+    assert values_of(step)["prompts"] > 2 * 174e9 * 54 * 2048 / (16 * 312e12)
 
 
 def test_parts_of_a_step_and_what_they_overlap(report):

@@ -18,6 +18,7 @@ from host.attacc.systems import attacc_system, decode_contexts
 from host.attacc.tradeoff import AREA_PER_ROW, area_factor, model_with_groups, tradeoffs
 from host.llm.catalogue import published_model
 from host.llm.model import toy, with_exact_ffn
+from host.llm.operators import Step, layer_operators
 from host.llm.parameters import kv_bytes_per_token, weight_bytes
 from host.llm.quantisation import FP16, INT8, QuantConfig
 from host.machines.capacity import MachineCapacityError
@@ -61,8 +62,7 @@ def test_seconds_alone_are_those_of_the_tree(system, model, quant, batch, contex
 @given(systems, batches, contexts)
 def test_energies_add_up_to_the_joules_of_the_step(system, batch, context):
     step, energies = system.iteration(batch, context), system.energies(batch, context)
-    if system.schedule != "batch_level":  # its halves read the weights twice
-        assert total(list(energies.values())).joules == pytest.approx(step.joules, rel=1e-12)
+    assert total(list(energies.values())).joules == pytest.approx(step.joules, rel=1e-12)
     by_class = energy_by_class(energies)
     assert total(list(by_class.values())).joules == pytest.approx(total(list(energies.values())).joules, rel=1e-12)
 
@@ -153,6 +153,20 @@ def test_models_that_do_not_fit():
         DGX.max_batch(10**7, 2, slo_s=0.05)
     with pytest.raises(ValueError, match="must be positive"):
         DGX.max_batch(128, 128, slo_s=0.0)
+
+
+@FEW
+@given(systems, st.integers(2, 30), st.integers(1, 3000))
+def test_prompts(system, batch, tokens):
+    prompt = system.prompt(batch, tokens)
+    operators = layer_operators(GPT3, Step(batch=batch, context=tokens, new_tokens=tokens))
+    flops = GPT3.layers * sum(operator.flops for operator in operators if operator.matmul is not None)
+    peak = float(system.server.gpus.tflops) * 1e12 * system.server.gpus.count
+    assert prompt.seconds > flops / peak
+    assert prompt.seconds <= system.prompt(batch, 2 * tokens).seconds
+    sent = [leaf.moved_bytes for leaf in prompt.leaves if leaf.name == "send k, v"]
+    on_gpus = system.attention.link_gb_per_s is None
+    assert sent == [] if on_gpus else sent == [batch * tokens * kv_bytes_per_token(GPT3, FP16)]
 
 
 def test_what_only_pim_can_overlap():
