@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from host.llm.operators import Operator
-from host.machines.cost import Bound
+from host.machines.cost import Bound, EnergyOrigin
 from host.machines.cpus import CpuServer
 from host.machines.gpu_times import GpuKernel, attention_kernel
 from host.machines.gpus import GpuServer
@@ -27,6 +27,7 @@ class GpuAttention:
     server: GpuServer
     link_gb_per_s: None = None
     link_energy: None = None
+    energy_origin: EnergyOrigin = "modelled"
     total_bytes: int = 0
 
     def seconds(self, work: AttentionWork) -> AttentionSeconds:
@@ -68,6 +69,7 @@ class CpuAttention:
 
     cpus: CpuServer
     link_energy: None = None
+    energy_origin: EnergyOrigin = "unknown"
 
     @property
     def link_gb_per_s(self) -> Decimal:

@@ -161,6 +161,7 @@ def test_operators_of_the_profile_that_document_3_shows(report):
     assert times[0] == max(times)
     assert "Softmax alone takes 9.5 % of this time; document 3 says most of it." in text(sections)
     assert "E3-6  wrong" in text(sections)
+    assert any(note.startswith("E3-5  wrong") for note in sections["Operators"]["notes"])
     operators = rows(sections["Operators"])
     assert operators["softmax"]["bound by"] == "unit bandwidth"
     assert operators["qkv"]["bound by"] == "compute"
