@@ -47,6 +47,13 @@ class Cost:
         for part in self.parts:
             yield from part.leaves
 
+    @property
+    def outline(self) -> Iterator[tuple[int, Cost]]:
+        """Itself and all its parts, in order, each with its depth; its own is 0."""
+        yield 0, self
+        for part in self.parts:
+            yield from ((depth + 1, inner) for depth, inner in part.outline)
+
     def part(self, *names: str) -> Cost:
         """The part of this name, and of its parts the one of the next name, and so on.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .attacc_options import (
@@ -124,7 +123,7 @@ def _tree_table(system: HeteroSystem, mean: Cost) -> Table:
             part.joules if _tells_energy(system) else None,
             part.overlap,
         )
-        for depth, part in _walk(mean, 0)
+        for depth, part in mean.outline
     )
     return Table(
         title="",
@@ -175,9 +174,3 @@ def _tells_energy(system: HeteroSystem) -> bool:
 
 def _percent(part: float | None, whole: Cost) -> float | None:
     return None if part is None else 100 * part / (MS * whole.seconds)
-
-
-def _walk(cost: Cost, depth: int) -> Iterator[tuple[int, Cost]]:
-    yield depth, cost
-    for part in cost.parts:
-        yield from _walk(part, depth + 1)
