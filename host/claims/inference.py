@@ -108,7 +108,8 @@ def memory_use_of_softmax() -> Answer:
         f"with the bandwidth of the DMA engine {in_mram.whole.engine_mue:.1f} % and {online.whole.engine_mue:.1f} %, "
         f"for Q/D of {in_mram.whole.io_share:.3f} and {online.whole.io_share:.3f}; with that over the kernel's time, "
         f"which instructions bound, {in_mram.whole.kernel_mue:.2f} % and {online.whole.kernel_mue:.2f} % for usual "
-        f"logits, {sharp[0].whole.kernel_mue:.2f} % and {sharp[1].whole.kernel_mue:.2f} % for {SHARP:g} times as sharp ones"
+        f"logits, {sharp[0].whole.kernel_mue:.2f} % and {sharp[1].whole.kernel_mue:.2f} % for ones {SHARP:g} times as "
+        "sharp"
     )
     passed = all(first.whole.engine_mue < second.whole.engine_mue for first, second in (usual, sharp))
     return Holds(passed=passed and sharp[0].whole.kernel_mue < sharp[1].whole.kernel_mue, detail=detail)
