@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from host.llm.operators import Operator
-from host.machines.cost import Bound
+from host.machines.cost import Bound, EnergyOrigin
 from host.machines.cpus import CpuServer
-from host.machines.gpu_times import GpuKernel, attention_kernel
+from host.machines.gpu_times import GpuKernel, attention_kernel, bytes_per_s, operations_per_s
 from host.machines.gpus import GpuServer
 
 from .attention_work import AttentionSeconds, AttentionWork, Priced, priced_operator
 from .energy import NO_ENERGY, gpu_energy
 
 __all__ = ["CpuAttention", "GpuAttention"]
-
-TERA, GIGA = 1e12, 1e9
-PEAK_BITS = 16  # width of the elements that the peak of a CPU is stated for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +24,7 @@ class GpuAttention:
     server: GpuServer
     link_gb_per_s: None = None
     link_energy: None = None
+    energy_origin: EnergyOrigin = "modelled"
     total_bytes: int = 0
 
     def seconds(self, work: AttentionWork) -> AttentionSeconds:
@@ -68,6 +66,7 @@ class CpuAttention:
 
     cpus: CpuServer
     link_energy: None = None
+    energy_origin: EnergyOrigin = "unknown"
 
     @property
     def link_gb_per_s(self) -> Decimal:
@@ -91,10 +90,8 @@ class CpuAttention:
     def _operator(self, work: AttentionWork, operator: Operator) -> tuple[float, float]:
         """Seconds of arithmetic, and of memory."""
         sockets = self.cpus.sockets
-        flops_per_s = float(sockets.tflops * sockets.compute_use) * TERA * PEAK_BITS / work.widest_bits
-        bytes_per_s = float(sockets.gb_per_s * sockets.memory_use) * GIGA
-        moved_bytes = work.moved_bytes(operator)
-        return operator.flops / (sockets.counted * flops_per_s), moved_bytes / (sockets.counted * bytes_per_s)
+        compute_s = operator.flops / (sockets.counted * operations_per_s(sockets, work.widest_bits))
+        return compute_s, work.moved_bytes(operator) / (sockets.counted * bytes_per_s(sockets))
 
     def _priced(self, work: AttentionWork, operator: Operator) -> Priced:
         compute_s, memory_s = self._operator(work, operator)

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from host.llm.model import ModelConfig
 from host.llm.operators import Operator, Step, attention_operators, minimal_bytes
 from host.llm.quantisation import QuantConfig
-from host.machines.cost import Bound, Cost
+from host.machines.cost import Bound, Cost, EnergyOrigin
 from host.machines.gpu_tiles import Fidelity
 from host.machines.gpus import GpuEnergy
 from host.machines.hbm_pim import HbmEnergy
@@ -93,6 +93,10 @@ class AttentionDevice(Protocol):
     @property
     def link_energy(self) -> GpuEnergy | HbmEnergy | None:
         """Table with the energy of that link; None where it is not known, or there is none."""
+
+    @property
+    def energy_origin(self) -> EnergyOrigin:
+        """Whether its energy, and that of its link, can be told."""
 
     @property
     def total_bytes(self) -> int:

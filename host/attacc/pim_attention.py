@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from host.llm.operators import Operator
+from host.machines.cost import EnergyOrigin
 from host.machines.hbm_pim import HbmEnergy, HbmPim
 
 from .attention_work import AttentionSeconds, AttentionWork, Priced, priced_operator
@@ -36,6 +37,11 @@ class PimAttention:
     def link_energy(self) -> HbmEnergy:
         """As the profile states it."""
         return self.pim.energy
+
+    @property
+    def energy_origin(self) -> EnergyOrigin:
+        """Profiles of HBM with PIM state all of it."""
+        return "modelled"
 
     @property
     def total_bytes(self) -> int:

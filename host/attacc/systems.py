@@ -14,7 +14,7 @@ from host.llm.model import ModelConfig
 from host.llm.quantisation import QuantConfig
 from host.machines.batch_search import BatchChoice, largest_batch
 from host.machines.capacity import CapacityRule
-from host.machines.cost import Cost, averaged, overlapped, repeated
+from host.machines.cost import Cost, EnergyOrigin, averaged, overlapped, repeated
 from host.machines.cpus import cpu_servers
 from host.machines.gpu_tiles import Fidelity
 from host.machines.gpus import GpuServer, gpu_servers
@@ -89,6 +89,11 @@ class HeteroSystem:
     def capacity_bytes(self) -> int:
         """Memory of GPUs and attention device, which hold weights and caches together."""
         return self.server.gpus.total_bytes + self.attention.total_bytes
+
+    @property
+    def energy_origin(self) -> EnergyOrigin:
+        """Whether joules of its costs are all that it takes: not where attention's energy is unknown."""
+        return self.attention.energy_origin
 
     def iteration(self, batch: int, context: int) -> Cost:
         """A decode step of `batch` requests with `context` tokens each, the new one included.

@@ -5,7 +5,7 @@ Owns the record and the rules between its sizes. `catalogue` has the models that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Integral
 from typing import Literal, get_args
@@ -107,8 +107,3 @@ def toy(
 def with_exact_ffn(model: ModelConfig) -> ModelConfig:
     """The model with M = 8/3 H, unrounded, as the public AttAcc simulator counts LLaMA's three matrices (U-3)."""
     return replace(model, ffn=Fraction(8 * model.hidden, 3))
-
-
-def field_names() -> tuple[str, ...]:
-    """Names of all fields of a model, in order."""
-    return tuple(field.name for field in fields(ModelConfig))

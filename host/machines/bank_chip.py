@@ -5,15 +5,14 @@ Owns the record; what it costs to compute on it follows from `chip_memory`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from typing import Annotated
 
-from pim_runtime.hardware.assembly import inherited, records_of, set_by_user
 from pim_runtime.hardware.profile_files import ProfileFolder
-from pim_runtime.quantities import Integer, Number, Quantity, Value
+from pim_runtime.hardware.profiled import Profiled
+from pim_runtime.quantities import Integer, Number
 
 __all__ = ["BankChip", "Banks", "ChipController", "ChipLink", "bank_chips"]
 
@@ -64,37 +63,14 @@ class ChipController:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BankChip:
+class BankChip(Profiled):
     """One chip. `provenance` lists every value with its unit, provenance and source."""
 
-    name: str
     banks: Banks
     link: ChipLink
     controller: ChipController
-    provenance: tuple[Quantity, ...]
-
-    @classmethod
-    def of(
-        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
-    ) -> BankChip:
-        """The chip whose profile `file` states `own` and takes the other values from `base`."""
-        quantities = inherited(cls, file, own, base or {})
-        return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
-
-    @property
-    def quantities(self) -> dict[str, Quantity]:
-        """Every value by its dotted key."""
-        return {quantity.key: quantity for quantity in self.provenance}
-
-    def with_values(self, values: Mapping[str, Value | float]) -> BankChip:
-        """This chip with other values, as in {"link.transfer_us": 100}; their provenance becomes "assumed".
-
-        Raises ProfileError for an unknown key, and for a value that its rule refuses.
-        """
-        file = f"{self.name} with values set by the user"
-        return BankChip.of(self.name, file, set_by_user(BankChip, file, values), self.quantities)
 
 
 def bank_chips() -> ProfileFolder[BankChip]:
     """The chips that ship."""
-    return ProfileFolder("chip of banks", files("host.machines") / "profiles" / "bank_chips", BankChip, BankChip.of)
+    return ProfileFolder("chip of banks", files("host.machines") / "profiles" / "bank_chips", BankChip)

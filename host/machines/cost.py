@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-__all__ = ["Bound", "Cost", "averaged", "in_sequence", "overlapped", "repeated"]
+__all__ = ["Bound", "Cost", "EnergyOrigin", "averaged", "in_sequence", "overlapped", "repeated"]
 
 Bound = Literal["compute", "unit bandwidth", "link bandwidth", "link latency", "controller"]
 """What a part takes its time for: operations, memory of the units, bytes on the link, transfers, the controller."""
+
+EnergyOrigin = Literal["modelled", "unknown"]
+"""Whether the profiles of a machine have what the energy of a step needs; joules of an unknown one lack parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,13 @@ class Cost:
             yield self
         for part in self.parts:
             yield from part.leaves
+
+    @property
+    def outline(self) -> Iterator[tuple[int, Cost]]:
+        """Itself and all its parts, in order, each with its depth; its own is 0."""
+        yield 0, self
+        for part in self.parts:
+            yield from ((depth + 1, inner) for depth, inner in part.outline)
 
     def part(self, *names: str) -> Cost:
         """The part of this name, and of its parts the one of the next name, and so on.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from typing import Annotated
 
-from pim_runtime.hardware.assembly import inherited, records_of
 from pim_runtime.hardware.profile_files import ProfileFolder
-from pim_runtime.quantities import Integer, Number, Quantity
+from pim_runtime.hardware.profiled import Profiled
+from pim_runtime.quantities import Integer, Number
 
 __all__ = ["CpuServer", "Sockets", "cpu_servers"]
 
@@ -43,27 +42,12 @@ class Sockets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CpuServer:
+class CpuServer(Profiled):
     """The CPUs of a server. `provenance` lists every value with its unit, provenance and source."""
 
-    name: str
     sockets: Sockets
-    provenance: tuple[Quantity, ...]
-
-    @classmethod
-    def of(
-        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
-    ) -> CpuServer:
-        """The CPUs whose profile `file` states `own` and takes the other values from `base`."""
-        quantities = inherited(cls, file, own, base or {})
-        return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
-
-    @property
-    def quantities(self) -> dict[str, Quantity]:
-        """Every value by its dotted key."""
-        return {quantity.key: quantity for quantity in self.provenance}
 
 
 def cpu_servers() -> ProfileFolder[CpuServer]:
     """The CPUs that ship."""
-    return ProfileFolder("server of CPUs", files("host.machines") / "profiles" / "cpus", CpuServer, CpuServer.of)
+    return ProfileFolder("server of CPUs", files("host.machines") / "profiles" / "cpus", CpuServer)

@@ -6,7 +6,6 @@ clock and DMA are those of a hardware profile: nothing is stated twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -15,9 +14,9 @@ from math import ceil
 from typing import Annotated
 
 from pim_runtime.hardware import Hardware
-from pim_runtime.hardware.assembly import inherited, records_of
 from pim_runtime.hardware.profile_files import ProfileFolder
-from pim_runtime.quantities import Integer, Number, Quantity
+from pim_runtime.hardware.profiled import Profiled
+from pim_runtime.quantities import Integer, Number
 from pim_runtime.timing import TransferMode, launch_start_ps, transfer_costs
 
 from .near_memory import Direction, LinkTime, Operation, UnitRule
@@ -55,32 +54,17 @@ class HostMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DpuWork:
+class DpuWork(Profiled):
     """What a kernel makes of DPUs and their host. `provenance` lists every value with its source."""
 
-    name: str
     instructions: MacInstructions
     tasklets: WorkTasklets
     host: HostMemory
-    provenance: tuple[Quantity, ...]
-
-    @classmethod
-    def of(
-        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
-    ) -> DpuWork:
-        """The work whose profile `file` states `own` and takes the other values from `base`."""
-        quantities = inherited(cls, file, own, base or {})
-        return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
-
-    @property
-    def quantities(self) -> dict[str, Quantity]:
-        """Every value by its dotted key."""
-        return {quantity.key: quantity for quantity in self.provenance}
 
 
 def dpu_works() -> ProfileFolder[DpuWork]:
     """The kernels that ship."""
-    return ProfileFolder("kernel of DPUs", files("host.machines") / "profiles" / "dpu_work", DpuWork, DpuWork.of)
+    return ProfileFolder("kernel of DPUs", files("host.machines") / "profiles" / "dpu_work", DpuWork)
 
 
 @dataclass(frozen=True, slots=True)

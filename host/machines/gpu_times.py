@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from host.llm.operators import Matmul
 from host.llm.quantisation import QuantConfig
@@ -19,9 +20,11 @@ __all__ = [
     "GIGA",
     "TERA",
     "GpuKernel",
+    "Peaks",
     "activation_s",
     "all_reduce_s",
     "attention_kernel",
+    "bytes_per_s",
     "fc_kernel",
     "link_s",
     "norm_s",
@@ -30,6 +33,22 @@ __all__ = [
 
 GIGA, TERA, US, PS = 1e9, 1e12, 1e-6, 1e-12
 PEAK_BITS = 16  # width of the elements that the peak is stated for
+
+
+class Peaks(Protocol):
+    """Of a processor with memory, a GPU or a CPU: see `Gpus` for the units."""
+
+    @property
+    def gb_per_s(self) -> Decimal: ...
+
+    @property
+    def memory_use(self) -> Decimal: ...
+
+    @property
+    def tflops(self) -> Decimal: ...
+
+    @property
+    def compute_use(self) -> Decimal: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +73,14 @@ class GpuKernel:
         return "compute" if self.compute_s > self.memory_s else "unit bandwidth"
 
 
-def operations_per_s(gpus: Gpus, bits: int) -> float:
-    """Of one GPU in practice, on elements of `bits`: half as wide, twice as many."""
-    return float(gpus.tflops * gpus.compute_use) * TERA * PEAK_BITS / bits
+def operations_per_s(peaks: Peaks, bits: int) -> float:
+    """Of one processor in practice, on elements of `bits`: half as wide, twice as many."""
+    return float(peaks.tflops * peaks.compute_use) * TERA * PEAK_BITS / bits
+
+
+def bytes_per_s(peaks: Peaks) -> float:
+    """Of the memory of one processor in practice."""
+    return float(peaks.gb_per_s * peaks.memory_use) * GIGA
 
 
 def fc_kernel(gpus: Gpus, matmul: Matmul, quant: QuantConfig, fidelity: Fidelity) -> GpuKernel:
@@ -73,7 +97,7 @@ def fc_kernel(gpus: Gpus, matmul: Matmul, quant: QuantConfig, fidelity: Fidelity
     flops_per_s = operations_per_s(gpus, max(quant.weight_bits, quant.activation_bits))
     return GpuKernel(
         compute_s=matmul.flops / (flops_per_s * tiling.busy_share),
-        memory_s=tiling.dram_bytes / (_bytes_per_s(gpus) * tiling.busy_share),
+        memory_s=tiling.dram_bytes / (bytes_per_s(gpus) * tiling.busy_share),
         flops=matmul.flops,
         dram_bytes=tiling.dram_bytes,
         l2_bytes=tiling.l2_bytes,
@@ -88,7 +112,7 @@ def attention_kernel(
     share = busy_share(gpus, blocks, fidelity)
     return GpuKernel(
         compute_s=flops / (operations_per_s(gpus, bits) * share),
-        memory_s=moved_bytes / (_bytes_per_s(gpus) * share),
+        memory_s=moved_bytes / (bytes_per_s(gpus) * share),
         flops=flops,
         dram_bytes=moved_bytes,
         l2_bytes=moved_bytes,
@@ -124,7 +148,3 @@ def _element_s(
 ) -> float:
     slope_ps = float(ps_per_byte * kernels.fitted_gb_per_s / gpus.gb_per_s)
     return float(fixed_us) * US + slope_ps * PS * moved_bytes
-
-
-def _bytes_per_s(gpus: Gpus) -> float:
-    return float(gpus.gb_per_s * gpus.memory_use) * GIGA

@@ -5,15 +5,14 @@ What their kernels take is said in `gpu_times`; how products are cut into tiles,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from typing import Annotated
 
-from pim_runtime.hardware.assembly import inherited, records_of
 from pim_runtime.hardware.profile_files import ProfileFolder
-from pim_runtime.quantities import Integer, Number, Quantity
+from pim_runtime.hardware.profiled import Profiled
+from pim_runtime.quantities import Integer, Number
 
 __all__ = ["ElementKernels", "GpuEnergy", "GpuLink", "GpuServer", "Gpus", "gpu_servers"]
 
@@ -80,30 +79,15 @@ class GpuEnergy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GpuServer:
+class GpuServer(Profiled):
     """A server. `provenance` lists every value with its unit, provenance and source."""
 
-    name: str
     gpus: Gpus
     kernels: ElementKernels
     link: GpuLink
     energy: GpuEnergy
-    provenance: tuple[Quantity, ...]
-
-    @classmethod
-    def of(
-        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
-    ) -> GpuServer:
-        """The server whose profile `file` states `own` and takes the other values from `base`."""
-        quantities = inherited(cls, file, own, base or {})
-        return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
-
-    @property
-    def quantities(self) -> dict[str, Quantity]:
-        """Every value by its dotted key."""
-        return {quantity.key: quantity for quantity in self.provenance}
 
 
 def gpu_servers() -> ProfileFolder[GpuServer]:
     """The servers that ship."""
-    return ProfileFolder("GPU server", files("host.machines") / "profiles" / "gpu_servers", GpuServer, GpuServer.of)
+    return ProfileFolder("GPU server", files("host.machines") / "profiles" / "gpu_servers", GpuServer)

@@ -6,15 +6,14 @@ at each bank group or on the buffer die, and limits of power are profiles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from typing import Annotated
 
-from pim_runtime.hardware.assembly import inherited, records_of
 from pim_runtime.hardware.profile_files import ProfileFolder
-from pim_runtime.quantities import Integer, Number, Quantity
+from pim_runtime.hardware.profiled import Profiled
+from pim_runtime.quantities import Integer, Number
 
 __all__ = ["BufferDie", "ChannelBanks", "CommandTiming", "GemvUnits", "HbmEnergy", "HbmPim", "HbmStacks", "hbm_pims"]
 
@@ -133,32 +132,17 @@ class HbmEnergy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HbmPim:
+class HbmPim(Profiled):
     """All devices of a server. `provenance` lists every value with its unit, provenance and source."""
 
-    name: str
     stacks: HbmStacks
     banks: ChannelBanks
     units: GemvUnits
     timing: CommandTiming
     buffer_die: BufferDie
     energy: HbmEnergy
-    provenance: tuple[Quantity, ...]
-
-    @classmethod
-    def of(
-        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
-    ) -> HbmPim:
-        """The devices whose profile `file` states `own` and takes the other values from `base`."""
-        quantities = inherited(cls, file, own, base or {})
-        return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
-
-    @property
-    def quantities(self) -> dict[str, Quantity]:
-        """Every value by its dotted key."""
-        return {quantity.key: quantity for quantity in self.provenance}
 
 
 def hbm_pims() -> ProfileFolder[HbmPim]:
     """The devices that ship."""
-    return ProfileFolder("HBM with PIM", files("host.machines") / "profiles" / "hbm_pim", HbmPim, HbmPim.of)
+    return ProfileFolder("HBM with PIM", files("host.machines") / "profiles" / "hbm_pim", HbmPim)

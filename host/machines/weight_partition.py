@@ -9,6 +9,7 @@ largest block, of whole outputs and inputs.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -31,6 +32,7 @@ __all__ = [
     "model_gemvs",
     "oned_in",
     "oned_out",
+    "weight_partitions",
     "weight_traffic",
     "weight_work",
 ]
@@ -68,6 +70,16 @@ class WeightPartition:
             raise ValueError(f"bank_links = {self.bank_links!r}: choose one of {', '.join(get_args(BankLinks))}")
 
     @property
+    def name(self) -> str:
+        """For people."""
+        linked = ", linked" if self.bank_links == "mesh" else ""
+        if self.input_parts == 1:
+            return f"1-D: outputs over {self.output_parts} units{linked}"
+        if self.output_parts == 1:
+            return f"1-D: inputs over {self.input_parts} units{linked}"
+        return f"2-D: {self.output_parts} x {self.input_parts} units{linked}"
+
+    @property
     def units(self) -> int:
         """That a matrix is spread over."""
         return self.output_parts * self.input_parts
@@ -102,6 +114,13 @@ def oned_out(units: int) -> WeightPartition:
 def oned_in(units: int, bank_links: BankLinks = "none") -> WeightPartition:
     """Each unit has some inputs, and partial sums of all outputs."""
     return WeightPartition(1, units, bank_links)
+
+
+def weight_partitions(units: int, bank_links: BankLinks = "none") -> Iterator[WeightPartition]:
+    """Outputs in r parts and inputs in c, for every r and c with r c = units: 1-D both ways and 2-D."""
+    for input_parts in range(1, units + 1):
+        if units % input_parts == 0:
+            yield WeightPartition(units // input_parts, input_parts, bank_links)
 
 
 @functools.lru_cache(maxsize=64)  # a sweep asks for the same model at each of its points

@@ -49,5 +49,5 @@ def _variant(system: HeteroSystem, choices: dict[str, str], context: int) -> Var
         smallest_batch=2 if system.schedule == "batch_level" else 1,
         largest_batch=partial(system.most_requests, context),
         price=partial(system.iteration, context=context),
-        energy="modelled",
+        energy=system.energy_origin,
     )

@@ -14,23 +14,16 @@ from typing import get_args
 from host.llm.model import ModelConfig
 from host.llm.operators import Step
 from host.llm.quantisation import QuantConfig
-from host.machines.cost import Cost
+from host.machines.cost import Cost, EnergyOrigin
 from host.machines.decode_step import MemoryPlan, kv_cost, step_of, weight_cost
 from host.machines.kv_placement import KvPlacement
 from host.machines.near_memory import NearMemory
 from host.machines.placement import max_batch, place
-from host.machines.weight_partition import Fusion, WeightPartition
+from host.machines.weight_partition import Fusion, WeightPartition, weight_partitions
 
-from .variant import Energy, Scope, Variant
+from .variant import Scope, Variant
 
-__all__ = ["kv_placements", "memory_variants", "weight_partitions"]
-
-
-def weight_partitions(units: int) -> Iterator[WeightPartition]:
-    """Outputs in r parts and inputs in c, for every r and c with r c = units: 1-D both ways and 2-D."""
-    for input_parts in range(1, units + 1):
-        if units % input_parts == 0:
-            yield WeightPartition(units // input_parts, input_parts)
+__all__ = ["kv_placements", "memory_variants"]
 
 
 def kv_placements(units: int) -> Iterator[KvPlacement]:
@@ -46,7 +39,7 @@ def memory_variants(
 ) -> Iterator[Variant]:
     """Every variant with `context` tokens of cache per request. With scope "attention" there are no weights."""
     prices = _Prices(machine, model, quant, context)
-    energy: Energy = "unknown" if machine.watts is None else "modelled"
+    energy: EnergyOrigin = "unknown" if machine.watts is None else "modelled"
     for kv in kv_placements(machine.units):
         if scope == "attention":
             yield Variant(
@@ -60,7 +53,7 @@ def memory_variants(
         for weights, fusion in product(weight_partitions(machine.units), get_args(Fusion)):
             yield Variant(
                 machine=machine.name,
-                choices={"weights": _weights_name(weights), "products": fusion, "KV cache": _kv_name(kv)},
+                choices={"weights": weights.name, "products": fusion, "KV cache": _kv_name(kv)},
                 largest_batch=partial(max_batch, machine, model, quant, kv, context=context),
                 price=partial(prices.step, MemoryPlan(weights, kv, fusion)),
                 energy=energy,
@@ -89,13 +82,6 @@ class _Prices:
 
     def _step(self, batch: int) -> Step:
         return Step(batch=batch, context=self._context)
-
-
-def _weights_name(weights: WeightPartition) -> str:
-    rows, columns = weights.output_parts, weights.input_parts
-    if columns == 1:
-        return f"1-D: outputs over {rows} units"
-    return f"1-D: inputs over {columns} units" if rows == 1 else f"2-D: {rows} x {columns} units"
 
 
 def _kv_name(kv: KvPlacement) -> str:

@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from host.machines.cost import Cost
+from host.machines.cost import Cost, EnergyOrigin
 
-__all__ = ["Energy", "Scope", "Variant"]
-
-Energy = Literal["modelled", "unknown"]
-"""Whether the machine's profile has what the energy of a step needs."""
+__all__ = ["Scope", "Variant"]
 
 Scope = Literal["model", "attention"]
 """What runs on the machine: all of a decode step, or its attention with the KV cache, as in document 0."""
@@ -33,5 +30,5 @@ class Variant:
     choices: Mapping[str, str]
     largest_batch: Callable[[], int]
     price: Callable[[int], Cost]
-    energy: Energy
+    energy: EnergyOrigin
     smallest_batch: int = 1

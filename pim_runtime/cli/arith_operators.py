@@ -113,6 +113,7 @@ def _operator_section(
     notes = (
         "Every operator reads its inputs from memory and writes its outputs there, each once; attention is not masked.",
         f"Below an intensity of {float(roof.balance):.1f} memory bounds the GPU; peaks, without losses.",
+        *error_notes(("E3-5",)),
     )
     return Section(title="Operators", tables=(table,), notes=notes)
 

@@ -94,7 +94,7 @@ def _table(systems: Mapping[str, HeteroSystem], steps: Mapping[str, Cost], point
                 public.get("all"),
                 batch / step.seconds,
                 first_s / step.seconds,
-                None if name == "dgx-cpu" else step.joules / batch,
+                step.joules / batch if systems[name].energy_origin == "modelled" else None,
             )
         )
     return Table(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .attacc_options import (
@@ -53,7 +52,7 @@ def run(arguments: argparse.Namespace) -> Report:
     longest = point.prompt + point.new_tokens - 1
     mean, last = system.generate(batch, *point), system.last_step(batch, *point)
     table = _class_table(mean, last, public_step_ms(system, point, batch))
-    energies = energy_table(system.mean_energies(batch, *point), batch)
+    energy = (energy_table(system.mean_energies(batch, *point), batch),) if _tells_energy(system) else ()
     return Report(
         title=f"A decode step of {described.model.name} on {system.name}",
         sections=(
@@ -62,10 +61,10 @@ def run(arguments: argparse.Namespace) -> Report:
             Section(
                 title=f"Step of {batch} requests",
                 values=_values(system, mean, last, point, batch),
-                tables=(table, energies),
+                tables=(table, *energy),
                 notes=_notes(system, batch, longest),
             ),
-            Section(title="Parts of the mean step", tables=(_tree_table(mean),)),
+            Section(title="Parts of the mean step", tables=(_tree_table(system, mean),)),
             *picture_section(arguments.plot, lambda: _picture(system, mean, point, batch), table),
         ),
     )
@@ -73,6 +72,9 @@ def run(arguments: argparse.Namespace) -> Report:
 
 def _values(system: HeteroSystem, mean: Cost, last: Cost, point: Point, batch: int) -> tuple[Value, ...]:
     source = f"contexts of {point.prompt + 1:,} to {point.prompt + point.new_tokens - 1:,} tokens"
+    energy = Value(
+        name="energy", value=mean.joules / batch, unit="J/token", origin="modelled", source=system.energy_mode
+    )
     return (
         Value(name="mean step", value=MS * mean.seconds, unit="ms", origin="modelled", source=source),
         Value(name="last step", value=MS * last.seconds, unit="ms", origin="modelled"),
@@ -86,7 +88,7 @@ def _values(system: HeteroSystem, mean: Cost, last: Cost, point: Point, batch: i
         Value(
             name="throughput", value=batch / mean.seconds, unit="tokens/s", origin="modelled", source="decoding alone"
         ),
-        Value(name="energy", value=mean.joules / batch, unit="J/token", origin="modelled", source=system.energy_mode),
+        *((energy,) if _tells_energy(system) else ()),
     )
 
 
@@ -111,10 +113,17 @@ def _class_table(mean: Cost, last: Cost, public: dict[str, float]) -> Table:
     )
 
 
-def _tree_table(mean: Cost) -> Table:
+def _tree_table(system: HeteroSystem, mean: Cost) -> Table:
     rows = tuple(
-        ("  " * depth + part.name, MS * part.seconds, part.bound_by, part.moved_bytes / 1e9, part.joules, part.overlap)
-        for depth, part in _walk(mean, 0)
+        (
+            "  " * depth + part.name,
+            MS * part.seconds,
+            part.bound_by,
+            part.moved_bytes / 1e9,
+            part.joules if _tells_energy(system) else None,
+            part.overlap,
+        )
+        for depth, part in mean.outline
     )
     return Table(
         title="",
@@ -141,7 +150,7 @@ def _notes(system: HeteroSystem, batch: int, longest: int) -> tuple[str, ...]:
         errors.append("E1-5")
     if system.energy_mode == "public" or batch == fits + 1:
         errors.append("E1-7")
-    if system.name == "dgx-cpu":
+    if not _tells_energy(system):
         notes.append(CPU_NOTE)
     if system.ffn == "coprocessed" and system.quant.weight_bits != 16:
         notes.append("Shared feed-forward networks count the GPUs' peak at 16 bits, as the public simulator does.")
@@ -159,11 +168,9 @@ def _picture(system: HeteroSystem, mean: Cost, point: Point, batch: int) -> Figu
     )
 
 
+def _tells_energy(system: HeteroSystem) -> bool:
+    return system.energy_origin == "modelled"
+
+
 def _percent(part: float | None, whole: Cost) -> float | None:
     return None if part is None else 100 * part / (MS * whole.seconds)
-
-
-def _walk(cost: Cost, depth: int) -> Iterator[tuple[int, Cost]]:
-    yield depth, cost
-    for part in cost.parts:
-        yield from _walk(part, depth + 1)

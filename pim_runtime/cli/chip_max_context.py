@@ -12,9 +12,8 @@ from .chip_options import (
     add_model_options,
     chosen_bank_chip,
 )
-from .chip_report import training_note
 from .document_notes import document_says, error_notes
-from .model_options import chosen_model, chosen_quant, count
+from .model_options import chosen_model, chosen_quant, count, training_notes
 from .output import Cell, Column, Report, Section, Table, Value
 
 if TYPE_CHECKING:
@@ -211,7 +210,7 @@ def _placement_section(
     return Section(
         title=f"Placement of {context:,} tokens",
         tables=(Table(title="", columns=columns, rows=tuple(rows)),) if rows else (),
-        notes=(*notes, *training_note(model, context)),
+        notes=(*notes, *training_notes(model, context)),
     )
 
 

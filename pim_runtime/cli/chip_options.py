@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, TypeAlias
 
+from .durations import overhead_s
 from .model_options import add_bits_options, add_model_option, chosen_model, chosen_quant
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "chosen_chip",
     "chosen_places",
     "decimals",
+    "overheads",
     "partition_of",
 ]
 
@@ -66,9 +68,9 @@ def add_lambda_option(options: Options) -> None:
     options.add_argument(
         "--lambda",
         dest="lambda_s",
-        type=_decimal,
-        metavar="SECONDS",
-        help="what a transfer takes beyond its bytes (default: of the profile)",
+        type=overhead_s,
+        metavar="TIME",
+        help="what a transfer takes beyond its bytes, such as 100us or 1e-4, in s (default: of the profile)",
     )
 
 
@@ -167,6 +169,11 @@ def chosen_chip(arguments: argparse.Namespace, place: Place) -> PimChip:
         fusion=arguments.fusion,
     )
     return replace(chip, weights=partition_of(arguments.partition, chip.memory.units, arguments.bank_links))
+
+
+def overheads(text: str) -> tuple[Decimal, ...]:
+    """The value of an option with several times, as in 0,100us."""
+    return tuple(map(overhead_s, text.split(",")))
 
 
 def decimals(text: str) -> tuple[Decimal, ...]:

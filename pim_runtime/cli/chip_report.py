@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from .chip_options import Place
 from .document_notes import error_notes
+from .model_options import training_notes
 from .output import Cell, Column, Section, Table, Value
 
 if TYPE_CHECKING:
     from host.chip.document import PimChip, Term
-    from host.llm.model import ModelConfig
     from host.machines.cost import Cost
 
-__all__ = ["LABELS", "about_section", "document_layout", "fit_note", "picture_parts", "place_section", "training_note"]
+__all__ = ["LABELS", "about_section", "document_layout", "fit_note", "picture_parts", "place_section"]
 
 US = 1e6
 TOTAL = "total"
@@ -74,13 +74,6 @@ def picture_parts(cost: Cost) -> dict[str, float]:
 
     parts = {label: US * term.seconds for label, term in zip(LABELS, columns(cost), strict=True)}
     return {**parts, LAMBDA: US * cost.seconds_by("link latency")}
-
-
-def training_note(model: ModelConfig, context: int) -> tuple[str, ...]:
-    """That a model was trained for less, where it was."""
-    if context <= model.max_tokens:
-        return ()
-    return (f"{model.name} was trained for {model.max_tokens:,} tokens; {context:,} are more.",)
 
 
 def fit_note(chip: PimChip, contexts: Iterable[int]) -> str:
@@ -173,7 +166,7 @@ def _notes(chip: PimChip, cost: Cost, context: int) -> tuple[str, ...]:
             place(chip.memory, chip.model, chip.quant, chip.kv, context=context, spread="even")
         except MachineCapacityError as error:
             notes.append(f"Does not fit: {error}")
-    return (*notes, *training_note(chip.model, context))
+    return (*notes, *training_notes(chip.model, context))
 
 
 def _is_published(place: Place, chip: PimChip, context: int) -> bool:

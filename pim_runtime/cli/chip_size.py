@@ -16,6 +16,7 @@ from .chip_options import (
     chosen_places,
     decimals,
 )
+from .chip_partitions import partition_section
 from .document_notes import document_says, error_notes
 from .model_options import count
 from .output import Cell, Column, Report, Section, Table
@@ -73,6 +74,7 @@ def run(arguments: argparse.Namespace) -> Report:
         title=f"What a chip like {chip.chip.name} needs for {chip.model.name}",
         sections=(
             _memory_section(chip, arguments, published),
+            partition_section(chip, published=published),
             _prefill_section(chip, arguments, published),
             *(_rate_section(name, one, arguments) for name, one in chips.items()),
         ),

@@ -16,6 +16,7 @@ from .chip_options import (
     chosen_chip,
     chosen_places,
     decimals,
+    overheads,
 )
 from .chip_report import fit_note
 from .document_notes import error_notes
@@ -51,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is swept; every combination is a row."""
     axes = parser.add_argument_group("swept", "each a list such as 512,4096; without any, lambda from 0 to 1 ms")
     for name, (_, what, unit) in AXES.items():
-        axes.add_argument(f"--{name}", type=decimals, metavar="N,...", help=f"{what}, in {unit}")
+        values = overheads if name == "lambdas" else decimals
+        axes.add_argument(f"--{name}", type=values, metavar="N,...", help=f"{what}, in {unit}")
     add_model_options(parser)
     parser.add_argument("--len", type=count, default=4096, help="tokens of the context (default: %(default)s)")
     add_chip_option(parser)

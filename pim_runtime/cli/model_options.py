@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from host.llm.model import ModelConfig
     from host.llm.quantisation import QuantConfig
 
-__all__ = ["add_bits_options", "add_model_option", "chosen_model", "chosen_quant", "count", "model_section"]
+__all__ = [
+    "add_bits_options",
+    "add_model_option",
+    "chosen_model",
+    "chosen_quant",
+    "count",
+    "model_section",
+    "training_notes",
+]
 
 Options: TypeAlias = argparse._ActionsContainer  # a parser, or a group of one
 
@@ -73,9 +81,14 @@ def model_section(described: PublishedModel, *, longest: int | None = None) -> S
         Value(name="vocabulary", value=model.vocabulary, unit="tokens", origin="published"),
         Value(name="longest context", value=model.max_tokens, unit="tokens", origin="published"),
     )
-    beyond = longest is not None and longest > model.max_tokens
-    note = f"A context of {longest} tokens is longer than the model was trained for: {model.max_tokens}."
-    return Section(title="Model", values=values, notes=(note,) * beyond)
+    return Section(title="Model", values=values, notes=() if longest is None else training_notes(model, longest))
+
+
+def training_notes(model: ModelConfig, context: int) -> tuple[str, ...]:
+    """That a model was trained for less than a context, where it was."""
+    if context <= model.max_tokens:
+        return ()
+    return (f"A context of {context:,} tokens is longer than {model.name} was trained for: {model.max_tokens:,}.",)
 
 
 def _heads(model: ModelConfig) -> str:

@@ -18,7 +18,6 @@ from .progress import progress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from host.machines.cost import Cost
     from host.planner.design import Design
     from host.planner.hardware import Query
     from host.planner.plan import Plan
@@ -188,16 +187,10 @@ def _best_section(best: Design) -> Section:
     )
     rows = tuple(
         ("  " * depth + part.name, 1e3 * part.seconds, part.moved_bytes, part.transfers, part.bound_by, part.overlap)
-        for depth, part in _walk(best.cost, 0)
+        for depth, part in best.cost.outline
     )
     title = f"The best: {best.variant.machine}, batch {best.batch}"
     return Section(title=title, tables=(Table(title="", columns=columns, rows=rows),))
-
-
-def _walk(cost: Cost, depth: int) -> Iterator[tuple[int, Cost]]:
-    yield depth, cost
-    for part in cost.parts:
-        yield from _walk(part, depth + 1)
 
 
 def _picture(found: Plan, model: str) -> Figure:

@@ -6,29 +6,22 @@ Owns what all profiles have in common: TOML, bases, and a source for every value
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..errors import ProfileError
-from ..quantities import Quantity, quantity_from_entry
+from ..quantities import quantity_from_entry
 from .assembly import entries_by_key, rules_by_key
+from .profiled import Profiled
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["ProfileFolder", "Profiled"]
-
-
-class Profiled(Protocol):
-    """What a profile describes: a record that can say all its quantities again, by dotted key."""
-
-    @property
-    def quantities(self) -> dict[str, Quantity]: ...
+__all__ = ["ProfileFolder"]
 
 
 P = TypeVar("P", bound=Profiled)
@@ -39,13 +32,11 @@ class ProfileFolder(Generic[P]):
     """The profiles of one kind of machine.
 
     what: the kind, in messages. folder: with a .toml file for each that ships. record: whose fields name the values.
-    build: (name, file, own quantities, those of the base or None) to the machine.
     """
 
     what: str
     folder: Any
-    record: type
-    build: Callable[[str, str, Mapping[str, Quantity], Mapping[str, Quantity] | None], P]
+    record: type[P]
 
     def available(self) -> list[str]:
         """Names of the profiles that ship, sorted."""
@@ -94,7 +85,7 @@ class ProfileFolder(Generic[P]):
             key: quantity_from_entry(rules[key], file=file, key=key, entry=entry)
             for key, entry in entries_by_key(tree, file, rules).items()
         }
-        return self.build(name, file, own, None if base is None else base.quantities)
+        return self.record.of(name, file, own, None if base is None else base.quantities)
 
     def _base(self, given: object, file: str, folder: Path, derived: tuple[Any, ...]) -> P | None:
         if given is None:

@@ -31,4 +31,4 @@ def load_profile(name_or_path: str | Path) -> Hardware:
 
 def hardware_profiles() -> ProfileFolder[Hardware]:
     """The machines of DPUs that ship."""
-    return ProfileFolder("hardware profile", files("pim_runtime") / "profiles", Hardware, Hardware.of)
+    return ProfileFolder("hardware profile", files("pim_runtime") / "profiles", Hardware)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
 from ..errors import ProfileError
-from ..quantities import Curve, Integer, Number, Points, Quantity, Value
+from ..quantities import Curve, Integer, Number, Points
 from .agreements import agreements
-from .assembly import SET_BY_USER, inherited, records_of, rules_by_key, set_by_user
+from .assembly import rules_by_key
 from .links import Transfer
+from .profiled import Profiled
 
 __all__ = [
     "TICKS_PER_CYCLE",
@@ -163,10 +163,9 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hardware:
+class Hardware(Profiled):
     """One machine. `provenance` lists every value with its unit, provenance and source, in the order of the fields."""
 
-    name: str
     geometry: Geometry
     dpu: Dpu
     pipeline: Pipeline
@@ -176,40 +175,12 @@ class Hardware:
     launch: Launch
     transfer: Transfer
     power: Power
-    provenance: tuple[Quantity, ...]
 
-    @classmethod
-    def of(
-        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
-    ) -> Hardware:
-        """The machine whose profile `file` states `own` and takes the other values from `base`.
-
-        Raises ProfileError where a value is missing or two values contradict each other.
-        """
-        quantities = inherited(cls, file, own, base or {})
-        hardware = cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
-        for key, value, agrees, rule in agreements(hardware):
+    def refuse_contradictions(self, file: str) -> None:
+        """Raise ProfileError for two values that contradict each other."""
+        for key, value, agrees, rule in agreements(self):
             if not agrees:
                 raise ProfileError(f"{file}, {key}: value {value} {rule}. Change one of the two.")
-        return hardware
-
-    @property
-    def quantities(self) -> dict[str, Quantity]:
-        """Every value by its dotted key."""
-        return {quantity.key: quantity for quantity in self.provenance}
-
-    @property
-    def changes(self) -> tuple[Quantity, ...]:
-        """The values that `with_values` set."""
-        return tuple(quantity for quantity in self.provenance if quantity.source == SET_BY_USER)
-
-    def with_values(self, values: Mapping[str, Value | float]) -> Hardware:
-        """This machine with other values, as in {"pipeline.clock_mhz": 450}; their provenance becomes "assumed".
-
-        Raises ProfileError for an unknown key, for a value that its rule refuses, and for a link that is incomplete.
-        """
-        file = f"{self.name} with values set by the user"
-        return Hardware.of(self.name, file, set_by_user(Hardware, file, values), self.quantities)
 
 
 def known_keys() -> tuple[str, ...]:

@@ -24,15 +24,18 @@ def stacked_bars_plot(bars: Mapping[str, Mapping[str, float]], *, title: str, ax
         raise ValueError("there is nothing to stack: pass at least one bar")
     figure, axes = new_figure(9, 1.9 + 0.5 * len(bars))
     names = list(dict.fromkeys(part for parts in bars.values() for part in parts))
-    longest = max(sum(parts.values()) for parts in bars.values())
+    wholes = [sum(parts.values()) for parts in bars.values()]
+    longest = max(wholes)
     left = [0.0] * len(bars)
     for name, colour in zip(names, series_colours(len(names)), strict=True):
         widths = [parts.get(name, 0.0) for parts in bars.values()]
         drawn = axes.barh(range(len(bars)), widths, left=left, color=colour, label=name)
-        shown = [f"{width:.3g}" if width >= SMALLEST_LABEL * longest else "" for width in widths]
+        # A bar of one part has its number at its end.
+        inside = [SMALLEST_LABEL * longest <= width < whole for width, whole in zip(widths, wholes, strict=True)]
+        shown = [f"{width:.3g}" if fits else "" for width, fits in zip(widths, inside, strict=True)]
         axes.bar_label(drawn, shown, label_type="center", color="white", fontsize=8)
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    for index, whole in enumerate(left):
+    for index, whole in enumerate(wholes):
         axes.annotate(f" {whole:.4g}", (whole, index), va="center", fontsize=8)
     axes.set_yticks(range(len(bars)), list(bars))
     axes.invert_yaxis()

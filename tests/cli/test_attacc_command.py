@@ -81,6 +81,15 @@ def test_parts_of_a_step_and_what_they_overlap(report):
     assert energy["all"] == pytest.approx(sum(value for name, value in energy.items() if name not in ("parts", "all")))
 
 
+def test_a_system_whose_energy_is_unknown_tells_none(report):
+    _, sections = report("iterate", *SHORT, "--system", "dgx-cpu")
+    step = sections["Step of 54 requests"]
+    assert "energy" not in values_of(step)
+    assert len(step["tables"]) == 1
+    assert any("their energy is unknown" in note for note in step["notes"])
+    assert {row["energy"] for row in rows_of(sections["Parts of the mean step"])} == {None}
+
+
 def test_errors_stand_beside_what_they_concern(report):
     _, sections = report("iterate", *SHORT, "--batch", "10000", "--schedule", "batch_level", "--energy-mode", "public")
     step = sections["Step of 10000 requests"]

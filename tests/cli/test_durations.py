@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pim_runtime.cli.durations import duration_s, shown_s
+from pim_runtime.cli.durations import duration_s, overhead_s, shown_s
 
 pytestmark = pytest.mark.quick
 
@@ -25,6 +26,17 @@ def test_units(text, seconds):
 def test_what_is_no_time(text):
     with pytest.raises(argparse.ArgumentTypeError, match="must be a time above 0"):
         duration_s(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", "0"), ("100us", "1e-4"), ("1e-4", "1e-4"), ("3 ns", "3e-9")])
+def test_overheads_are_exact_and_may_be_none(text, seconds):
+    assert overhead_s(text) == Decimal(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "fast", "nan", "1e999"])
+def test_what_is_no_overhead(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a time, such as 0"):
+        overhead_s(text)
 
 
 @given(st.floats(1e-9, 999))

@@ -20,9 +20,10 @@ from host.machines.chip_memory import ChipMemory
 from host.machines.cost import Cost, in_sequence
 from host.machines.decode_step import decode_cost, spread_over_all
 from host.machines.kv_placement import KvPlacement
+from host.machines.weight_partition import weight_partitions
 from host.planner.design import Design, ranked
 from host.planner.hardware import Query, hardware_names, variants
-from host.planner.memory_variants import kv_placements, memory_variants, weight_partitions
+from host.planner.memory_variants import kv_placements, memory_variants
 from host.planner.plan import PlanError, batches_to_try, plan
 from host.planner.variant import Variant
 from pim_runtime.errors import ProfileError
@@ -238,11 +239,20 @@ def test_a_query_has_hundreds_of_design_points():
 @pytest.mark.parametrize("hardware", ["dgx", "dgx_large", "dgx+attacc", "dgx-cpu", "2xdgx", "a100-40"])
 def test_systems_of_gpus_can_be_planned_for(hardware):
     query = Query(model=published_model("llama2-7b"), quant=FP16, context=2048)
-    found = plan(variants(hardware, query), goal="energy", batches=[1, 2, 4])
+    found = plan(variants(hardware, query), goal="throughput", batches=[1, 2, 4])
     assert all(design.bound_by in BOUNDS for design in found.designs)
-    assert all(design.joules_per_token > 0 for design in found.designs)
+    for design in found.designs:
+        assert (design.joules_per_token is None) == (hardware == "dgx-cpu")
     with pytest.raises(PlanError, match="Take scope model"):
         variants(hardware, replace(query, scope="attention"))
+
+
+def test_a_system_whose_energy_is_unknown_does_not_win_by_that():
+    query = Query(model=published_model("llama2-7b"), quant=FP16, context=2048)
+    asked = [variant for name in ("dgx", "dgx-cpu") for variant in variants(name, query)]
+    found = plan(asked, goal="energy", batches=[1])
+    assert [design.variant.machine for design in found.designs] == ["dgx"]
+    assert [refusal.variant.machine for refusal in found.refusals] == ["dgx-cpu"]
 
 
 def test_a_planned_iteration_is_that_of_the_system():

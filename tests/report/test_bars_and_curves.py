@@ -21,6 +21,12 @@ def test_bars_are_the_parts_of_their_wholes():
     assert axes.get_xlabel() == "time (s)"
 
 
+def test_each_number_is_shown_once():
+    bars = {"alone": {"a": 2.0, "b": 0.0}, "shared": {"a": 1.0, "b": 3.0}}
+    (axes,) = stacked_bars_plot(bars, title="", axis="", caption="").axes
+    assert sorted(text.get_text().strip() for text in axes.texts if text.get_text()) == ["1", "2", "3", "4"]
+
+
 def axis_labels(axes):
     return axes.yaxis.get_ticklabels()
 
