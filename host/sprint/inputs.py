@@ -68,9 +68,7 @@ class QueryStream:
     def unpadded(self) -> QueryStream:
         """The same without padding: queries and tokens before `valid`."""
         rows = slice(self.valid)
-        return replace(
-            self, queries=self.queries[:, rows], keys=self.keys[:, rows], values=self.values[:, rows]
-        )
+        return replace(self, queries=self.queries[:, rows], keys=self.keys[:, rows], values=self.values[:, rows])
 
 
 def real_stream(real: RealOperands | None = None, *, layers: int | None = None) -> QueryStream:
