@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .arguments import check_mask
 from .nibbles import OPERAND_BITS
 
-__all__ = ["MAC_BIT_PRODUCTS", "Selection", "SelectionMethod", "Work", "attention_work", "row_work"]
+__all__ = ["MAC_BIT_PRODUCTS", "Selection", "SelectionMethod", "Work", "attention_work"]
 
 MAC_BIT_PRODUCTS = OPERAND_BITS**2
 """Bit products of an exact multiply-accumulate of two int8."""
@@ -96,16 +96,11 @@ class SelectionMethod(Protocol):
 
 
 def attention_work(kept: NDArray[np.int64], *, dim: int) -> Work:
-    """Work of exact attention over `kept` tokens [..., queries]: a row of K and V each, int8, and both products."""
-    return row_work(2 * kept, dim=dim)
-
-
-def row_work(rows: NDArray[np.int64], *, dim: int) -> Work:
-    """Work of reading and multiplying so many rows of K or V, int8, for each query [..., queries]."""
+    """Work of exact attention over `kept` tokens [..., queries]: a row of K and of V each, int8, and both products."""
     return Work(
-        bit_products=rows * dim * MAC_BIT_PRODUCTS,
-        comparisons=np.zeros_like(rows),
-        read_bytes=rows * dim * OPERAND_BITS // 8,
+        bit_products=2 * kept * dim * MAC_BIT_PRODUCTS,
+        comparisons=np.zeros_like(kept),
+        read_bytes=2 * kept * dim * OPERAND_BITS // 8,
     )
 
 

@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from host.attention.integer_math import whole_number
 from host.sprint.arguments import check_queries_and_keys
 from host.sprint.scores import exact_scores
-from host.sprint.selection import MAC_BIT_PRODUCTS, Selection, Work, row_work
+from host.sprint.selection import MAC_BIT_PRODUCTS, Selection, Work
 from host.sprint.thresholding import query_thresholds
+
+from .rows import row_work
 
 __all__ = ["A3", "Candidates"]
 

@@ -18,7 +18,9 @@ from host.attention.quantise import align_scale
 from host.sprint.arguments import check_queries_and_keys
 from host.sprint.nibbles import OPERAND_BITS
 from host.sprint.scores import AnalogFormat, approximate_scores, exact_scores
-from host.sprint.selection import Selection, Work, row_work
+from host.sprint.selection import Selection, Work
+
+from .rows import row_work
 
 __all__ = ["SpAtten"]
 
