@@ -7,7 +7,7 @@ dimension of the keys is sorted once, when they are written; that work is not a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,15 +73,19 @@ class A3:
         largest, smallest = _Queue(rows, lists, owner), _Queue(-rows, lists, owner)
         sums, taken = np.zeros((len(rows), tokens), np.int64), np.zeros(len(rows), np.int64)
         balance = np.zeros(len(rows), np.int64)
+
+        def take(queue: _Queue, sign: Literal[1, -1], allowed: NDArray[np.bool_]) -> None:
+            dims, products = queue.largest()
+            chosen = np.flatnonzero(allowed & (products > 0))
+            added = sign * products[chosen]
+            sums[chosen, queue.take(chosen, dims[chosen])] += added
+            balance[chosen] += added
+            taken[chosen] += 1
+
         for _ in range(self.steps):
             before = taken.sum()
-            for queue, sign, allowed in ((largest, 1, np.ones(len(rows), np.bool_)), (smallest, -1, balance >= 0)):
-                dims, products = queue.largest()
-                chosen = np.flatnonzero(allowed & (products > 0))
-                product, token = products[chosen], queue.take(chosen, dims[chosen])
-                sums[chosen, token] += sign * product
-                balance[chosen] += sign * product
-                taken[chosen] += 1
+            take(largest, 1, np.ones(len(rows), np.bool_))
+            take(smallest, -1, balance >= 0)
             if taken.sum() == before:
                 break  # nothing is left that a step would take
         return Candidates(sums.reshape(*leading, count, tokens), taken.reshape(*leading, count))
