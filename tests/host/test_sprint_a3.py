@@ -28,7 +28,7 @@ def operands(draw: st.DrawFn) -> tuple[Rows, Rows]:
 
 def greedy_by_hand(q: list[int], k: list[list[int]], steps: int) -> tuple[list[int], int]:
     """Sums by token, and entries taken: all lists as Python lists of (product, token), one per dimension."""
-    ascending = [sorted(range(len(k)), key=lambda j, i=i: (k[j][i], j)) for i in range(len(q))]
+    ascending = [np.argsort(column, kind="stable").tolist() for column in zip(*k, strict=True)]
     # A list is read from the end where its products are largest, or smallest.
     rising, falling = (
         [
