@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_int8", "check_mask", "check_queries_and_keys", "check_same_leading"]
+__all__ = ["check_int8", "check_mask", "check_queries_and_keys", "check_queries_keys_and_values"]
 
 
 def check_int8(name: str, values: NDArray[Any], axes: str) -> None:
@@ -37,16 +37,16 @@ def check_queries_and_keys(queries: NDArray[np.int8], keys: NDArray[np.int8]) ->
     check_int8("keys", keys, "tokens, dim")
     if queries.shape[-1] != keys.shape[-1]:
         raise ValueError(f"queries {queries.shape} and keys {keys.shape}: dim, the last axis, must be the same.")
-    check_same_leading("queries", queries, "keys", keys)
+    _check_leading("queries", queries, "keys", keys)
 
 
-def check_same_leading(name: str, one: NDArray[Any], other_name: str, other: NDArray[Any]) -> None:
-    """Raise ValueError unless the axes before the last two broadcast."""
-    if any(a != b and 1 not in (a, b) for a, b in zip(one.shape[-3::-1], other.shape[-3::-1], strict=False)):
-        raise ValueError(
-            f"{name} {one.shape} and {other_name} {other.shape}: the axes before the last two do not match. "
-            "Query heads that share K and V need an axis of their own: keys[:, None]."
-        )
+def check_queries_keys_and_values(queries: NDArray[np.int8], keys: NDArray[np.int8], values: NDArray[np.int8]) -> None:
+    """As `check_queries_and_keys`, with values [..., tokens, dim] that have a row for each key."""
+    check_queries_and_keys(queries, keys)
+    check_int8("values", values, "tokens, dim")
+    if values.shape[-2:] != keys.shape[-2:]:
+        raise ValueError(f"values {values.shape} and keys {keys.shape}: tokens and dim must be the same.")
+    _check_leading("values", values, "keys", keys)
 
 
 def check_mask(name: str, mask: NDArray[Any], shape: tuple[int, ...] | None = None) -> None:
@@ -57,3 +57,12 @@ def check_mask(name: str, mask: NDArray[Any], shape: tuple[int, ...] | None = No
     if mask.ndim < 2 or (shape is not None and mask.shape != shape):
         wanted = "[..., queries, tokens]" if shape is None else str(shape)
         raise ValueError(f"{name} has shape {mask.shape}: it must be {wanted}.")
+
+
+def _check_leading(name: str, one: NDArray[Any], other_name: str, other: NDArray[Any]) -> None:
+    """Raise ValueError unless the axes before the last two broadcast."""
+    if any(a != b and 1 not in (a, b) for a, b in zip(one.shape[-3::-1], other.shape[-3::-1], strict=False)):
+        raise ValueError(
+            f"{name} {one.shape} and {other_name} {other.shape}: the axes before the last two do not match. "
+            "Query heads that share K and V need an axis of their own: keys[:, None]."
+        )

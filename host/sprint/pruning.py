@@ -16,8 +16,9 @@ from .thresholding import Thresholder
 __all__ = ["InMemoryPruning", "WhenAllPruned", "keep_best"]
 
 WhenAllPruned = Literal["keep_best", "keep_none"]
-"""What a query keeps whose threshold no token reaches. keep_best: the token of the largest approximate score, the first
-of several, so that every output is an average of values. keep_none: nothing, as the comparators say; its output is 0."""
+"""What a query keeps whose threshold no token reaches. keep_best: the token of the largest approximate score, the
+first of several, so that every output is an average of values. keep_none: nothing, as the comparators say, and its
+output is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +72,6 @@ class InMemoryPruning:
 
 
 def keep_best(keep: NDArray[np.bool_], scores: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The mask [..., queries, tokens] with the token of the largest score, the first of several, for queries of none."""
+    """The mask [..., queries, tokens], where queries of none keep the token of the largest score, the first of them."""
     best = np.arange(scores.shape[-1]) == scores.argmax(axis=-1)[..., None]
     return np.where(keep.any(axis=-1, keepdims=True), keep, best)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import check_mask
+from .head import attention_macs, kv_token_bytes
 from .nibbles import OPERAND_BITS
 
 __all__ = ["MAC_BIT_PRODUCTS", "Selection", "SelectionMethod", "Work", "attention_work"]
@@ -98,9 +99,9 @@ class SelectionMethod(Protocol):
 def attention_work(kept: NDArray[np.int64], *, dim: int) -> Work:
     """Work of exact attention over `kept` tokens [..., queries]: a row of K and of V each, int8, and both products."""
     return Work(
-        bit_products=2 * kept * dim * MAC_BIT_PRODUCTS,
+        bit_products=kept * attention_macs(dim, tokens=1) * MAC_BIT_PRODUCTS,
         comparisons=np.zeros_like(kept),
-        read_bytes=2 * kept * dim * OPERAND_BITS // 8,
+        read_bytes=kept * kv_token_bytes(dim),
     )
 
 
