@@ -11,13 +11,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from .calibration import quantile_threshold
+from .calibrated import calibrated_pruning, stream_threshold
 from .comparators.a3 import A3
 from .comparators.leopard import Leopard
 from .comparators.spatten import SpAtten
 from .inputs import QueryStream
-from .pruning import InMemoryPruning
-from .scores import approximate_scores, exact_scores
+from .scores import exact_scores
 from .selection import Selection
 from .thresholding import Thresholder
 
@@ -42,8 +41,7 @@ def select_fraction(
 ) -> Selection:
     """What a method keeps of a stream when `keep_fraction` of the tokens are wanted, in (0, 1].
 
-    sprint: a threshold per head, the quantile of its approximate scores; with a conservative offset that of the exact
-        ones, since its promise is about these, and more is kept. `thresholder`: 4 bits, no offset, unless given.
+    sprint: a threshold per head, by `calibrated_pruning`. thresholder: 4 bits and no offset, unless given.
     leopard: a threshold per head, the quantile of its exact scores; bits one by one.
     spatten: so many rows of V for each query. sqrt(keep_fraction) of the tokens are left for the last layer: a
         choice, which the paper leaves to tuning. It keeps all heads and starts again below a probability of 0.1.
@@ -57,16 +55,9 @@ def select_fraction(
     queries, keys = stream.queries, stream.keys
     match contender:
         case "sprint":
-            decides = Thresholder() if thresholder is None else thresholder
-            scores = (
-                exact_scores(queries, keys)
-                if decides.offset == "conservative"
-                else approximate_scores(queries, keys, decides.analog)
-            )
-            theta = quantile_threshold(scores, keep_fraction)
-            return InMemoryPruning(theta=theta, thresholder=decides).select(queries, keys)
+            return calibrated_pruning(stream, keep_fraction, thresholder=thresholder).select(queries, keys)
         case "leopard":
-            theta = quantile_threshold(exact_scores(queries, keys), keep_fraction)
+            theta = stream_threshold(exact_scores(queries, keys), stream, keep_fraction)
             return Leopard(theta=theta, when_all_pruned="keep_best").select(queries, keys)
         case "spatten":
             method = SpAtten(
@@ -80,5 +71,5 @@ def select_fraction(
             steps = max(-(-stream.tokens // 2), math.ceil(A3_STEPS_PER_KEPT * keep_fraction * stream.tokens))
             search = A3(steps=steps, margin=np.inf)
             found = search.candidates(queries, keys)
-            margin = -quantile_threshold(-found.gaps(exact_scores(queries, keys)), keep_fraction)
+            margin = -stream_threshold(-found.gaps(exact_scores(queries, keys)), stream, keep_fraction)
             return replace(search, margin=margin).selected(found, queries, keys)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .accuracy import dense_outputs
+from .accuracy import dense_outputs, relative_error
 from .head import attention_macs, kv_token_bytes
 from .inputs import QueryStream
 from .locality import movement, overlap
@@ -94,14 +94,12 @@ def measure(
         analog=analog,
     )
     error = np.abs(attended.outputs - reference.outputs)
-    units = stream.value_scales[:, None, None]
-    size = _root_mean_square(reference.outputs * units)
     return Quality(
         kept_fraction=selection.kept_fraction,
         lost_queries=int(np.count_nonzero(selection.kept == 0)),
         pruned_mass=float(attended.pruned_mass.mean()),
-        error=_ratio(_root_mean_square(error * units), size),
-        bound=_ratio(_root_mean_square(attended.bound * units), size),
+        error=relative_error(error, reference.outputs, value_scales=stream.value_scales),
+        bound=relative_error(attended.bound, reference.outputs, value_scales=stream.value_scales),
         largest_share=float(np.divide(error, attended.bound, out=np.zeros_like(error), where=error > 0).max()),
         bytes_per_query=float(selection.bytes.mean()),
         macs_per_query=float(selection.operations.mean()),
@@ -115,12 +113,4 @@ def _overall_overlap(keep: NDArray[np.bool_]) -> float:
     """`locality.overlap` of all heads together: each counts as often as it keeps a token."""
     kept = np.count_nonzero(keep[..., 1:, :], axis=(-2, -1))
     shared = np.where(kept > 0, overlap(keep), 0.0) * kept
-    return _ratio(float(shared.sum()), float(kept.sum()))
-
-
-def _root_mean_square(values: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.square(values).mean()))
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
+    return float(shared.sum() / kept.sum()) if kept.any() else float("nan")

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from .model_options import count
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from host.machines.sprint_chip import SprintChip
     from host.sprint.accelerator import Accelerator
     from host.sprint.inputs import QueryStream
@@ -128,12 +125,11 @@ def chosen_stream(arguments: argparse.Namespace) -> QueryStream:
 def chosen_pruning(arguments: argparse.Namespace, stream: QueryStream, chip: SprintChip) -> InMemoryPruning:
     """Thresholds for a stream without padding, on the columns that its keys need.
 
-    Those of --keep are quantiles of the scores that they are compared with, or, if they are conservative, of exact
-    scores: then at least as many are kept. Raises ValueError for what there is not.
+    Raises ValueError for what there is not.
     """
-    from host.sprint.calibration import quantile_threshold
+    from host.sprint.calibrated import calibrated_pruning
     from host.sprint.pruning import InMemoryPruning
-    from host.sprint.scores import AnalogFormat, approximate_scores, exact_scores
+    from host.sprint.scores import AnalogFormat
     from host.sprint.thresholding import Thresholder, columns_needed
 
     analog = AnalogFormat(msb_bits=arguments.msb, q_bits=arguments.q_bits, mode=arguments.mode)
@@ -146,12 +142,7 @@ def chosen_pruning(arguments: argparse.Namespace, stream: QueryStream, chip: Spr
     )
     if arguments.theta is not None:
         return InMemoryPruning(theta=arguments.theta, thresholder=thresholder)
-    if thresholder.offset == "conservative":
-        compared = exact_scores(stream.queries, stream.keys)
-    else:
-        compared = approximate_scores(stream.queries, stream.keys, analog)
-    theta = quantile_threshold(_by_layer(compared, stream), arguments.keep, scope=arguments.scope)
-    return InMemoryPruning(theta=_of_heads(theta, stream), thresholder=thresholder)
+    return calibrated_pruning(stream, arguments.keep, thresholder=thresholder, scope=arguments.scope)
 
 
 def chosen_chip(config: str) -> SprintChip:
@@ -234,17 +225,3 @@ def _drift(text: str) -> float:
     if not 0 <= drift <= 1:
         raise ValueError(f"--queries drift:{text}: the correlation of adjacent queries is 0 to 1, as in drift:0.95")
     return drift
-
-
-def _by_layer(scores: NDArray[np.int64], stream: QueryStream) -> NDArray[np.int64]:
-    """Scores of heads as [layers, heads of a layer, queries, tokens], so that any scope has its axes."""
-    return scores.reshape(stream.layers, -1, *scores.shape[1:])
-
-
-def _of_heads(theta: NDArray[np.float64], stream: QueryStream) -> NDArray[np.float64]:
-    """Thresholds of any scope as [heads, queries], or [heads, 1]."""
-    import numpy as np
-
-    per_layer = stream.heads // stream.layers
-    whole = np.broadcast_to(theta, (stream.layers, per_layer, theta.shape[-1] if theta.ndim else 1))
-    return whole.reshape(stream.heads, -1)
