@@ -26,6 +26,7 @@ __all__ = [
     "energy_section",
     "head_energy",
     "movement_section",
+    "shown_heads",
     "time_section",
 ]
 
@@ -60,7 +61,7 @@ def chip_section(accelerator: Accelerator, stream: QueryStream) -> Section:
         Value(name="ReRAM", value=f"{memory.channels} channels x {memory.banks} banks", origin="modelled"),
         Value(
             name="attention",
-            value=f"{_heads(stream)} x {stream.tokens} tokens x {stream.dim}, int8",
+            value=f"{shown_heads(stream.heads)} x {stream.tokens} tokens x {stream.dim}, int8",
             origin="exact",
             source=f"{stream.valid} valid, {1 - stream.valid / stream.tokens:.0%} padding",
         ),
@@ -249,6 +250,11 @@ def head_energy(run: AttentionRun) -> dict[str, float]:
     from host.sprint.energy import energy_split
 
     return {group: joules / run.heads for group, joules in energy_split(run.cost).items()}
+
+
+def shown_heads(heads: int) -> str:
+    """1 head, 2 heads."""
+    return f"{heads} head{'s' * (heads > 1)}"
 
 
 def _means(run: AttentionRun) -> tuple[Cell, ...]:

@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> Report:
         chip_section,
         energy_section,
         movement_section,
+        shown_heads,
         time_section,
     )
 
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> Report:
     )
     energy = energy_section(outcome)
     return Report(
-        title=f"{chip.name}: {stream.heads} heads of {stream.valid} queries, {arguments.queries}",
+        title=f"{chip.name}: {shown_heads(stream.heads)} of {stream.valid} queries, {arguments.queries}",
         sections=(
             chip_section(accelerator, stream),
             accuracy_section(outcome, pruning, asked=arguments.keep if arguments.theta is None else None),
