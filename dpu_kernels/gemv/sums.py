@@ -17,7 +17,7 @@ from pim_runtime.device import (
 )
 from pim_runtime.symbols import MramSymbol
 
-from ..attention.rows import add_scaled, add_to, clear
+from ..attention.rows import add_to, clear, scaled_adder
 from .rows import read_elements
 from .shapes import ROW_GROUP, Column
 
@@ -33,6 +33,7 @@ class SumMaker(NamedTuple):
 
 def sum_maker(heap: MramSymbol) -> SumMaker:
     """Sums of `columns` elements of each row from `first` on, to the start of the heap."""
+    add_scaled = scaled_adder(int64)
 
     @dpu_function
     def add_rows(

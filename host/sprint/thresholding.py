@@ -17,7 +17,7 @@ from host.attention.integer_math import whole_number
 from .certificate import uncertainty
 from .scores import AnalogFormat, column_scores
 
-__all__ = ["Combine", "Offset", "Thresholder", "columns_needed", "threshold"]
+__all__ = ["Combine", "Offset", "Thresholder", "columns_needed", "query_thresholds", "threshold"]
 
 Offset = Literal["none", "bias", "conservative"]
 """What the threshold is lowered by. bias: the mean excess of truncated scores, taken negative, which raises it.
@@ -89,7 +89,7 @@ class Thresholder:
         Raises TypeError and ValueError as `approximate_scores`, and ValueError for NaN or thresholds of another shape.
         """
         sums = self._analog_sums(queries, keys)
-        wanted = _thresholds(theta, sums.shape[1:-1]) - self.offsets(queries)
+        wanted = query_thresholds(theta, sums.shape[1:-1]) - self.offsets(queries)
         if self.adc_bits > 1:
             step = 2.0 * self.analog.largest_score(queries.shape[-1]) / 2**self.adc_bits
             sums, wanted = np.floor(sums / step), np.floor(wanted / step)
@@ -120,7 +120,11 @@ def columns_needed(dim: int, rows: int) -> int:
     return -(-dim // rows)
 
 
-def _thresholds(theta: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def query_thresholds(theta: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Thresholds of queries [...], `shape`, from a number or an array that broadcasts; float64.
+
+    Raises ValueError for NaN or another shape.
+    """
     thresholds: NDArray[np.float64] = np.asarray(theta, dtype=np.float64)
     if np.isnan(thresholds).any():
         raise ValueError("theta is NaN: thresholds are scores, or -inf to prune nothing.")
