@@ -82,16 +82,18 @@ def falsely_pruned() -> Answer:
 
     Scores and U(q) are sums over the dimensions, so that the pairs prove it for any number of them.
     """
-    pairs = Case(EVERY_INT8[:, None], EVERY_INT8[:, None], EVERY_INT8[:, None], np.ones(()))
+    each_key = EVERY_INT8[:, None, None]
+    pairs = Case(EVERY_INT8[:, None, None, None], each_key, each_key, np.ones(()))  # a head of one dimension each
     violations = compared = 0
     for mode, q_bits, case in product(get_args(SplitMode), QUERY_BITS, (pairs, *_cases())):
         thresholder = Thresholder(analog=AnalogFormat(mode=mode, q_bits=q_bits), offset="conservative")
         exact = exact_scores(case.queries, case.keys)
-        for token in range(exact.shape[-1]):
-            theta = exact[..., token]
-            pruned = thresholder.prune(case.queries, case.keys, theta)
-            violations += int(np.count_nonzero(pruned & (exact >= theta[..., None])))
-            compared += exact.size
+        # A query for each token, so that its score is the threshold of one of them.
+        queries, rows = (np.repeat(operand, exact.shape[-1], axis=-2) for operand in (case.queries, exact))
+        theta = exact.reshape(*exact.shape[:-2], -1)
+        pruned = thresholder.prune(queries, case.keys, theta)
+        violations += int(np.count_nonzero(pruned & (rows >= theta[..., None])))
+        compared += rows.size
     return Noted(violations, f"{compared:,} decisions: all pairs of int8, and the adversarial inventory")
 
 

@@ -25,6 +25,7 @@ KEPT_TOKENS, ALL_TOKENS = 3325, 25_000  # 13.3 %
 REPLACED_TOKENS = 532  # 16 % of what is kept
 KEEP_FRACTION = 0.133
 VALID_SHARE = 0.54  # of a sequence with 46 % padding
+HEAD_STEP = 4  # every fourth head
 BUFFER_SHARES = (8, 3, 2)  # the sequence is so many times as long as the buffer
 
 
@@ -79,7 +80,7 @@ def bytes_by_mode() -> Answer:
     """
     ordered, cases = 0, 0
     ratios: list[float] = []
-    for stream in (real_stream(), synthetic_stream(10, heads=4, queries=192, tokens=192, dim=64, drift=0.95)):
+    for stream in (real_stream(), synthetic_stream(10, heads=8, queries=192, tokens=192, dim=64, drift=0.95)):
         padding = Padding(valid=stream.tokens, padded=round(stream.tokens / VALID_SHARE))
         for keep in _pruned_heads(stream):
             for share in BUFFER_SHARES:
@@ -92,7 +93,7 @@ def bytes_by_mode() -> Answer:
                 ratios.append(baseline / pruned)
     return Holds(
         passed=ordered == cases,
-        detail=f"{ordered} of {cases} heads with buffers of 1/8 to 1/2 of the sequence; baseline / sprint "
+        detail=f"{ordered} of {cases} pairs of a head and a buffer of 1/8 to 1/2 of the sequence; baseline / sprint "
         f"{min(ratios):.1f} to {max(ratios):.1f}",
         ours={"baseline / sprint": {"least": min(ratios), "most": max(ratios)}},
     )
@@ -117,4 +118,4 @@ def _mask(tokens: frozenset[int]) -> NDArray[np.bool_]:
 def _pruned_heads(stream: QueryStream) -> Iterator[NDArray[np.bool_]]:
     """What each head keeps, [queries, tokens], with a threshold of its own."""
     theta = quantile_threshold(approximate_scores(stream.queries, stream.keys), KEEP_FRACTION)
-    yield from InMemoryPruning(theta=theta).select(stream.queries, stream.keys).keep
+    yield from InMemoryPruning(theta=theta).select(stream.queries, stream.keys).keep[::HEAD_STEP]
