@@ -215,13 +215,13 @@ def _case(q: NDArray[np.generic], k: NDArray[np.generic], v: NDArray[np.generic]
 
 
 def _shipped() -> Case:
-    """Two shipped heads, one of each layer, 48 of their queries."""
-    return _of_stream(real_stream(), heads=slice(3, None, 12), queries=48)
+    """Two shipped heads, one of each layer, 32 of their queries."""
+    return _of_stream(real_stream(), heads=slice(3, None, 12), queries=32)
 
 
 def _peaked() -> Case:
     return _of_stream(
-        synthetic_stream(4, heads=2, queries=48, tokens=96, dim=32, structure="peaked"), heads=slice(None), queries=48
+        synthetic_stream(4, heads=2, queries=32, tokens=96, dim=32, structure="peaked"), heads=slice(None), queries=32
     )
 
 

@@ -116,6 +116,7 @@ def _mask(tokens: frozenset[int]) -> NDArray[np.bool_]:
 
 
 def _pruned_heads(stream: QueryStream) -> Iterator[NDArray[np.bool_]]:
-    """What each head keeps, [queries, tokens], with a threshold of its own."""
-    theta = quantile_threshold(approximate_scores(stream.queries, stream.keys), KEEP_FRACTION)
-    yield from InMemoryPruning(theta=theta).select(stream.queries, stream.keys).keep[::HEAD_STEP]
+    """What a head keeps, [queries, tokens], with a threshold of its own."""
+    queries, keys = stream.queries[::HEAD_STEP], stream.keys[::HEAD_STEP]
+    theta = quantile_threshold(approximate_scores(queries, keys), KEEP_FRACTION)
+    yield from InMemoryPruning(theta=theta).select(queries, keys).keep
