@@ -92,7 +92,7 @@ class Contexts:
             if spec.plans:
                 self.dpus.copy("exp2_table", spec.plans[0].table.view(np.uint8))
             if spec.selector is not None:
-                self.dpus.copy("selection", self._selection())
+                self.dpus.copy("selection", self._selection().view(np.uint8))
         except BaseException:
             self.dpus.free()
             raise

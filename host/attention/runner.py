@@ -174,7 +174,7 @@ class Runner:
         return read_answers(self._contexts.spec, outputs, tokens=calls.tokens, visible=self._visible(calls))
 
     def pull_kept(self, calls: Calls) -> NDArray[np.bool_]:
-        """The tokens that the calls of the last wave kept, bool [n, queries, capacity], by their numbers in the part."""
+        """The tokens that the calls of the last wave kept, bool [n, queries, capacity]: numbers in the part."""
         contexts = self._contexts
         rows = self._pull_rows(calls, contexts.layout.kept, contexts.layout.kept_bytes)
         return read_kept(
