@@ -13,11 +13,11 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from host.attention.output import relative_l2, softmax_to_real
+from host.attention.output import softmax_to_real
 from host.attention.reference import attention_softmax, weights_of_differences
 from host.attention.reference import scores as reference_scores
 from host.attention.softmax_plan import SoftmaxPlan, softmax_plan
-from host.sprint.accuracy import dense_outputs
+from host.sprint.accuracy import dense_outputs, relative_error
 from host.sprint.calibration import quantile_threshold
 from host.sprint.inputs import QueryStream, real_stream, synthetic_stream
 from host.sprint.nibbles import SplitMode, split_msb_lsb
@@ -286,4 +286,4 @@ def _relative_error(
     found = attend(
         case.queries, case.keys, case.values, keep, logit_scale=case.logit_scales, recompute=recompute, analog=analog
     )
-    return float(relative_l2(found.outputs.reshape(1, -1, 1), dense.reshape(1, -1, 1))[0])
+    return relative_error(found.outputs - dense, dense, value_scales=np.ones(len(dense)))
