@@ -67,8 +67,9 @@ def pruned_attention_program(
 ) -> DpuProgram:
     """The program for int8 operands, exact accumulators, and norm softmax or div_d.
 
-    decision: how packed rows are multiplied (`products`). exponential, dim, products: as in `attention_program`, whose host variables and output it has. A query that keeps no
+    exponential, dim, products: as in `attention_program`, whose host variables and output it has. A query that keeps no
     token has sums of 0, and for softmax a weight sum of 0.
+    decision: how packed rows are multiplied (module `products`), with the same results.
     Host variable `selection`: int32 [len(SelectionArgument)]. At its LEVELS a row of int8 per query, at THRESHOLDS an
     int64 per query: token j is kept where sum_i levels[i] * nibbles[j][i] >= threshold. At KEPT the bits of the tokens
     that were kept (`shapes.kept_bytes`).
