@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from host.machines.kv_placement import KvPruning
+from host.sprint.kv_pruning import kv_pruning
 from host.sprint.locality import adjacent_step, buffer_tokens, first_step, movement, overlap
 from host.sprint.padding import Padding, dense_bytes, dense_loads, sprint_bytes
 
@@ -147,6 +149,14 @@ def test_movements_that_cannot_be(arguments, error, message: str) -> None:
 def test_no_query_and_no_kept_token_move_nothing() -> None:
     assert movement(np.zeros((0, 5), np.bool_)).load.shape == (0, 5)
     assert not any(part.any() for part in movement(np.zeros((3, 5), np.bool_), capacity_tokens=2))
+
+
+def test_fractions_for_the_planner() -> None:
+    keep = mask({0, 1}, {1, 2}, {1, 2}, tokens=4)
+    assert kv_pruning(keep) == KvPruning(keep=Fraction(1, 2), load=Fraction(1, 2))
+    assert kv_pruning(keep, capacity_tokens=None) == KvPruning(keep=Fraction(1, 2), load=Fraction(1, 4))
+    with pytest.raises(ValueError, match="no query"):
+        kv_pruning(keep[:0])
 
 
 # ---- padding
