@@ -117,7 +117,7 @@ def _dpu_notes(arguments: argparse.Namespace, obstacle: str) -> tuple[str, ...]:
     if obstacle:
         return (f"DPUs are left out: {obstacle}.",)
     return (
-        f"DPUs: {machine_name(chosen_hardware(arguments))}, a head each, {arguments.dpu_queries} queries spread evenly.",
+        f"DPUs: {machine_name(chosen_hardware(arguments))}, a head each, {arguments.dpu_queries} of the queries.",
         "saved, speed-up: bytes of DMAs and time of launches, dense over pruned; a query may keep nothing there.",
     )
 

@@ -76,13 +76,6 @@ def test_conservative_thresholds_keep_more(tmp_path):
 TINY = ("--queries", "random", "--n", "12", "--valid", "12", "--d", "8", "--keep", "0.1,1")
 
 
-def test_dpus_decode_some_of_the_queries(tmp_path):
-    _, found = sections(tmp_path, "table", *TINY, "--dpu-queries", "1", "--engine", "interpreted")
-    few, everything = rows_of(found["Fractions to keep"])
-    assert few["DPUs: speed-up"] > 1 > everything["DPUs: speed-up"]  # what is left of dense attention, and the decision
-    assert few["DPUs: saved"] > 0 > everything["DPUs: saved"]
-
-
 def test_dpus_are_left_out_where_they_cannot_decide(tmp_path):
     _, found = sections(tmp_path, "table", *TINY, "--msb", "3")
     assert [row["DPUs: speed-up"] for row in rows_of(found["Fractions to keep"])] == [None, None]
