@@ -33,7 +33,7 @@ NOTES = (
     "Functional models of what a method selects. Attention over it is the same for all, with exact scores.",
     "Nothing is trained, as some papers do: thresholds and margins are quantiles of these very queries.",
     "SPRINT: approximate scores against a threshold. LeOPArd: K bit by bit, until a score cannot reach the threshold.",
-    "SpAtten: the most probable rows of V; sqrt(keep) of the tokens are left for the last layer, and all heads.",
+    "SpAtten: the most probable rows of V; sqrt(keep) of the tokens are left for the last of several layers.",
     "A3: a search over sorted keys, of half as many steps as tokens, or 4 for a wanted token if these are more.",
     "error, bound: root mean square over all outputs, of that of dense outputs. The bound is proven (B-6).",
     "read: K and V between memory and arithmetic, by each query alone. What ReRAM multiplies inside does not move:",
@@ -107,6 +107,7 @@ def _table(points: Sequence[Point]) -> Table:
                 ("keep none", "queries"),
             )
         ),
+        Column(name="looked at", origin="exact"),
     )
     rows = tuple(
         (
@@ -122,6 +123,7 @@ def _table(points: Sequence[Point]) -> Table:
             point.quality.comparisons_per_query,
             percent(point.quality.overlap),
             point.quality.lost_queries,
+            point.looked_at,
         )
         for point in points
     )

@@ -132,7 +132,22 @@ def test_a_comparison_has_every_method_at_every_fraction() -> None:
         ("SPRINT", 0.5),
     ]
     assert steps == [1] * 4
-    assert points[3].quality.error < points[2].quality.error
+    assert [point.looked_at for point in points[2:]] == ["4 x 4 bits, in memory"] * 2
+    assert points[0].looked_at.startswith(f"{TOKENS // 2} steps, ")
+
+
+def test_how_far_methods_looked() -> None:
+    of = stream(2)
+    planes = Leopard(theta=np.array(_quantiles(of, 36))[:, None]).planes(of.queries, of.keys).mean()
+    assert select_fraction("leopard", of, 0.1).looked_at == f"{planes:.2f} of 8 planes"
+    assert select_fraction("spatten", of, 0.25).looked_at == f"{TOKENS // 2} tokens at last"
+
+
+def test_more_tokens_are_nearer_to_dense_attention() -> None:
+    points = compare(stream(), CONTENDERS, [0.1, 0.6], advance=lambda _: None)
+    for few, many in zip(points[::2], points[1::2], strict=True):
+        assert few.quality.error > many.quality.error
+        assert few.quality.read_fraction < many.quality.read_fraction
 
 
 @pytest.mark.parametrize("name", CONTENDERS)

@@ -50,7 +50,7 @@ class A3:
     """Keeps the candidates of scores >= the best candidate's - margin. A query without candidates keeps none.
 
     steps: m, of the search. margin: t, in units of the exact score, a number or an array that broadcasts to
-    [..., queries]; inf keeps every candidate. The paper takes half or an eighth of the tokens as steps.
+    [..., queries]; inf keeps every candidate.
 
     Raises ValueError for steps below 1 or a negative margin, TypeError for steps that are no integer.
     """
@@ -62,7 +62,7 @@ class A3:
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", whole_number("steps", self.steps))
         if self.steps < 1:
-            raise ValueError(f"steps = {self.steps}: the search takes at least 1 (A3: half of the tokens).")
+            raise ValueError(f"steps = {self.steps}: the search takes at least 1, such as half of the tokens.")
         if (np.asarray(self.margin, dtype=np.float64) < 0).any():
             raise ValueError("a margin below 0 drops even the best candidate: choose 0 or more units of score.")
 
