@@ -21,6 +21,7 @@ from .functional import DecodeEvidence, functional_checks
 from .inference import inference_checks
 from .judging import Answer, Finding, judge, unjudged
 from .softmax_bounds import softmax_checks
+from .sprint_accelerator import sprint_accelerator_checks
 
 __all__ = ["all_checks", "check_claims"]
 
@@ -38,6 +39,7 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **inference_checks(),
         **chip_checks(),
         **functional_checks(DecodeEvidence()),
+        **sprint_accelerator_checks(),
     }
 
 

@@ -43,7 +43,7 @@ def ideal_gain() -> Answer:
     keep = (np.arange(tokens) - np.arange(queries)[:, None]) % tokens < tokens * KEPT_OF_FIFTEEN // 15
     chip = Accelerator(chip=sprint_chips().load(CHIPS["S"]), dim=BERT_DIM)
     found = gain(chip.run(keep), chip.dense(queries, tokens))
-    return Noted(found.compute, f"{found.time:.2f} with thresholds and loads one after the other, as S4-9 adds them up")
+    return Noted(found.compute, f"{found.time:.2f} with thresholds and loads, which S4-9 adds up query by query")
 
 
 def gains_of_the_three_chips() -> Answer:

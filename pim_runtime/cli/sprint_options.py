@@ -103,10 +103,12 @@ def add_use_options(options: Options) -> None:
         f"arithmetic {DEFAULT}",
     )
     options.add_argument(
-        "--prefetch",
-        choices=("none", "next-query"),
-        default="none",
-        help=f"whether memory begins with the next query during the arithmetic {DEFAULT}",
+        "--ahead",
+        type=int,
+        default=0,
+        metavar="QUERIES",
+        help="how many queries memory may be ahead of the arithmetic; 0: each query waits for its own thresholds, as "
+        f"S4-9 adds them up {DEFAULT}",
     )
 
 
@@ -164,13 +166,13 @@ def chosen_chip(config: str) -> SprintChip:
 def chosen_accelerator(arguments: argparse.Namespace, chip: SprintChip, dim: int) -> Accelerator:
     """The chip, as it is used."""
     from host.sprint.accelerator import Accelerator
+    from host.sprint.timing import Timing
 
     return Accelerator(
         chip=chip,
         dim=dim,
         mapping=arguments.mapping,
-        misses=arguments.misses.replace("-", " "),
-        prefetch=arguments.prefetch.replace("-", " "),
+        timing=Timing(misses=arguments.misses.replace("-", " "), ahead=arguments.ahead),
     )
 
 

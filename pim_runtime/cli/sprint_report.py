@@ -199,7 +199,7 @@ def time_section(outcome: Outcome, *, published_size: str) -> Section:
     for mode, title in MODES.items():
         run = outcome.runs[mode]
         cycles, found = run.cycles, gain(run, baseline)
-        parts = (cycles.threshold, float(cycles.load.mean()), float(cycles.compute.mean()))
+        parts = (cycles.thresholds, float(cycles.load.mean()), float(cycles.compute.mean()))
         whole = cycles.total / cycles.load.size
         us = UJ * run.cost.seconds / run.heads
         rows.append((title, *parts, whole, run.balance, us, found.compute, found.time))
