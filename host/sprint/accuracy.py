@@ -14,7 +14,7 @@ from host.attention.value_statistics import ValueStatistics
 from .arguments import check_queries_keys_and_values
 from .scores import exact_scores
 
-__all__ = ["dense_outputs", "pruned_mass", "score_error", "sparse_bound"]
+__all__ = ["dense_outputs", "pruned_mass", "relative_error", "score_error", "sparse_bound"]
 
 
 def dense_outputs(
@@ -41,6 +41,19 @@ def pruned_mass(scores: NDArray[np.int64], keep: NDArray[np.bool_], *, logit_sca
     pruned = np.where(keep, 0.0, weights).sum(axis=-1)
     share: NDArray[np.float64] = pruned / weights.sum(axis=-1)
     return share
+
+
+def relative_error(
+    error: NDArray[np.float64], dense: NDArray[np.float64], *, value_scales: NDArray[np.float64]
+) -> float:
+    """Root mean square of an error, or of its bound, over that of dense outputs; 0 where there is neither.
+
+    error and dense [heads, queries, dim] in units of the integer values. value_scales: real value per unit, [heads], so
+    that every head counts by its real size.
+    """
+    units = align_scale(value_scales, dense.ndim)
+    size, off = (float(np.sqrt(np.mean(np.square(values * units)))) for values in (dense, error))
+    return off / size if size else float("inf") if off else 0.0
 
 
 def score_error(error: NDArray[np.int64], keep: NDArray[np.bool_], *, logit_scale: ArrayLike) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .accelerator import Accelerator, AttentionRun
-from .accuracy import dense_outputs
+from .accuracy import dense_outputs, relative_error
 from .inputs import QueryStream
 from .padding import MovementMode
 from .pruning import InMemoryPruning
@@ -46,9 +46,8 @@ class Outcome:
 
     @property
     def relative_error(self) -> float:
-        """Root mean square of the error over that of dense outputs; 0 where there is neither."""
-        size = float(np.sqrt(np.mean(self.dense**2)))
-        return float(np.sqrt(np.mean(self.error**2))) / size if size else 0.0
+        """`accuracy.relative_error` of the outputs, in real units."""
+        return relative_error(self.error, self.dense, value_scales=self.stream.value_scales)
 
 
 def sprint_experiment(

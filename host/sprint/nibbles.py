@@ -54,7 +54,6 @@ class Nibbles:
 
     def recombined(self) -> NDArray[np.int8]:
         """The values that were cut, bit for bit."""
-        # |step * msb| <= 128 and the sum is an int8 again, so wrapping in between does no harm.
         values: NDArray[np.int8] = (self.msb.astype(np.int16) * self.step + self.lsb).astype(np.int8)
         return values
 

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, TypeAlias
 from .model_options import count
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from host.machines.sprint_chip import SprintChip
     from host.sprint.accelerator import Accelerator
     from host.sprint.inputs import QueryStream
     from host.sprint.pruning import InMemoryPruning
+    from host.sprint.thresholding import Thresholder
 
 __all__ = [
     "CHIPS",
+    "add_fractions_option",
     "add_pruning_options",
     "add_stream_options",
+    "add_threshold_options",
     "add_use_options",
     "chosen_accelerator",
     "chosen_chip",
     "chosen_pruning",
     "chosen_stream",
+    "chosen_thresholder",
 ]
 
 Options: TypeAlias = argparse._ActionsContainer  # a parser, or a group of one
@@ -35,6 +36,7 @@ DEFAULT = "(default: %(default)s)"
 PUBLISHED_VALID = 0.54  # of all tokens: 46 % padding, as reported of BERT on SQuAD
 MADE_UP_TOKENS, MADE_UP_DIM = 384, 64
 MOST_SCORES = 2**24
+KEEP_FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def add_stream_options(options: Options) -> None:
@@ -70,6 +72,22 @@ def add_pruning_options(options: Options) -> None:
     """Declare the thresholds."""
     options.add_argument("--keep", type=float, default=0.133, help=f"fraction that thresholds are set for {DEFAULT}")
     options.add_argument("--theta", type=float, metavar="SCORE", help="one threshold for all, instead of --keep")
+    add_threshold_options(options)
+
+
+def add_fractions_option(options: Options) -> None:
+    """Declare --keep with several fractions."""
+    options.add_argument(
+        "--keep",
+        type=_fractions,
+        default=KEEP_FRACTIONS,
+        metavar="N,...",
+        help=f"fractions to keep, each a row (default: {','.join(map(str, KEEP_FRACTIONS))})",
+    )
+
+
+def add_threshold_options(options: Options) -> None:
+    """Declare who shares thresholds, and what is compared with them."""
     options.add_argument(
         "--scope",
         choices=("query", "head", "layer", "all"),
@@ -130,30 +148,30 @@ def chosen_stream(arguments: argparse.Namespace) -> QueryStream:
 def chosen_pruning(arguments: argparse.Namespace, stream: QueryStream, chip: SprintChip) -> InMemoryPruning:
     """Thresholds for a stream without padding, on the columns that its keys need.
 
-    Those of --keep are quantiles of the scores that they are compared with, or, if they are conservative, of exact
-    scores: then at least as many are kept. Raises ValueError for what there is not.
+    Raises ValueError for what there is not.
     """
-    from host.sprint.calibration import quantile_threshold
+    from host.sprint.calibrated import calibrated_pruning
     from host.sprint.pruning import InMemoryPruning
-    from host.sprint.scores import AnalogFormat, approximate_scores, exact_scores
-    from host.sprint.thresholding import Thresholder, columns_needed
+    from host.sprint.thresholding import columns_needed
 
-    analog = AnalogFormat(msb_bits=arguments.msb, q_bits=arguments.q_bits, mode=arguments.mode)
-    thresholder = Thresholder(
-        analog=analog,
+    thresholder = chosen_thresholder(arguments, columns=columns_needed(stream.dim, chip.thresholding.crossbar_rows))
+    if arguments.theta is not None:
+        return InMemoryPruning(theta=arguments.theta, thresholder=thresholder)
+    return calibrated_pruning(stream, arguments.keep, thresholder=thresholder, scope=arguments.scope)
+
+
+def chosen_thresholder(arguments: argparse.Namespace, *, columns: int = 1) -> Thresholder:
+    """The comparators in memory, for keys over so many columns. Raises ValueError for what there is not."""
+    from host.sprint.scores import AnalogFormat
+    from host.sprint.thresholding import Thresholder
+
+    return Thresholder(
+        analog=AnalogFormat(msb_bits=arguments.msb, q_bits=arguments.q_bits, mode=arguments.mode),
         offset="conservative" if arguments.conservative == "on" else "none",
         noise_sigma=arguments.noise,
         noise_seed=arguments.rng,
-        columns=columns_needed(stream.dim, chip.thresholding.crossbar_rows),
+        columns=columns,
     )
-    if arguments.theta is not None:
-        return InMemoryPruning(theta=arguments.theta, thresholder=thresholder)
-    if thresholder.offset == "conservative":
-        compared = exact_scores(stream.queries, stream.keys)
-    else:
-        compared = approximate_scores(stream.queries, stream.keys, analog)
-    theta = quantile_threshold(_by_layer(compared, stream), arguments.keep, scope=arguments.scope)
-    return InMemoryPruning(theta=_of_heads(theta, stream), thresholder=thresholder)
 
 
 def chosen_chip(config: str) -> SprintChip:
@@ -228,6 +246,17 @@ def _made_up(arguments: argparse.Namespace, drift: float) -> QueryStream:
     )
 
 
+def _fractions(text: str) -> tuple[float, ...]:
+    """The value of an option with several fractions, as in 0.02,0.1."""
+    try:
+        found = tuple(dict.fromkeys(map(float, text.split(","))))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < fraction <= 1 for fraction in found):
+        raise argparse.ArgumentTypeError(f"{text!r}: give fractions above 0, 1 at most, as in 0.02,0.1,0.5")
+    return found
+
+
 def _drift(text: str) -> float:
     try:
         drift = float(text)
@@ -236,17 +265,3 @@ def _drift(text: str) -> float:
     if not 0 <= drift <= 1:
         raise ValueError(f"--queries drift:{text}: the correlation of adjacent queries is 0 to 1, as in drift:0.95")
     return drift
-
-
-def _by_layer(scores: NDArray[np.int64], stream: QueryStream) -> NDArray[np.int64]:
-    """Scores of heads as [layers, heads of a layer, queries, tokens], so that any scope has its axes."""
-    return scores.reshape(stream.layers, -1, *scores.shape[1:])
-
-
-def _of_heads(theta: NDArray[np.float64], stream: QueryStream) -> NDArray[np.float64]:
-    """Thresholds of any scope as [heads, queries], or [heads, 1]."""
-    import numpy as np
-
-    per_layer = stream.heads // stream.layers
-    whole = np.broadcast_to(theta, (stream.layers, per_layer, theta.shape[-1] if theta.ndim else 1))
-    return whole.reshape(stream.heads, -1)

@@ -7,7 +7,7 @@ dimension of the keys is sorted once, when they are written; that work is not a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,17 @@ class Candidates(NamedTuple):
 
     greedy_scores: NDArray[np.int64]
     taken: NDArray[np.int64]
+
+    @property
+    def are_candidates(self) -> NDArray[np.bool_]:
+        """Which tokens are, bool [..., queries, tokens]."""
+        return self.greedy_scores > 0
+
+    def gaps(self, scores: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How far the exact score of a candidate is below the best one's, inf for others: like the scores."""
+        of_candidates = np.where(self.are_candidates, scores, -np.inf)
+        best = of_candidates.max(axis=-1, keepdims=True)
+        return np.where(self.are_candidates, np.where(np.isfinite(best), best, 0.0) - of_candidates, np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,33 +84,38 @@ class A3:
         largest, smallest = _Queue(rows, lists, owner), _Queue(-rows, lists, owner)
         sums, taken = np.zeros((len(rows), tokens), np.int64), np.zeros(len(rows), np.int64)
         balance = np.zeros(len(rows), np.int64)
+
+        def take(queue: _Queue, sign: Literal[1, -1], allowed: NDArray[np.bool_]) -> None:
+            dims, products = queue.largest()
+            chosen = np.flatnonzero(allowed & (products > 0))
+            added = sign * products[chosen]
+            sums[chosen, queue.take(chosen, dims[chosen])] += added
+            balance[chosen] += added
+            taken[chosen] += 1
+
         for _ in range(self.steps):
             before = taken.sum()
-            for queue, sign, allowed in ((largest, 1, np.ones(len(rows), np.bool_)), (smallest, -1, balance >= 0)):
-                dims, products = queue.largest()
-                chosen = np.flatnonzero(allowed & (products > 0))
-                product, token = products[chosen], queue.take(chosen, dims[chosen])
-                sums[chosen, token] += sign * product
-                balance[chosen] += sign * product
-                taken[chosen] += 1
+            take(largest, 1, np.ones(len(rows), np.bool_))
+            take(smallest, -1, balance >= 0)
             if taken.sum() == before:
                 break  # nothing is left that a step would take
         return Candidates(sums.reshape(*leading, count, tokens), taken.reshape(*leading, count))
 
     def select(self, queries: NDArray[np.int8], keys: NDArray[np.int8]) -> Selection:
-        """As `SelectionMethod.select`.
+        """As `SelectionMethod.select`. Raises TypeError and ValueError as `candidates`, and for margins of no query."""
+        return self.selected(self.candidates(queries, keys), queries, keys)
+
+    def selected(self, found: Candidates, queries: NDArray[np.int8], keys: NDArray[np.int8]) -> Selection:
+        """What `select` does with candidates that are known already: margins can be tried without another search.
 
         The decision reads the first and every next entry of the lists, a value and the number of its token, and the
         rows of K of all candidates; attention then costs rows of V only. Finding the largest of dim products after one
-        has changed takes ceil(log2(dim)) comparisons. Raises TypeError and ValueError as `candidates`.
+        has changed takes ceil(log2(dim)) comparisons.
         """
-        found = self.candidates(queries, keys)
         tokens, dim = keys.shape[-2:]
-        is_candidate = found.greedy_scores > 0
-        margin = query_thresholds(self.margin, found.taken.shape)[..., None]
-        scores = np.where(is_candidate, exact_scores(queries, keys).astype(np.float64), -np.inf)
-        keep = is_candidate & (scores >= scores.max(axis=-1, keepdims=True) - margin)
-        candidates, kept = (np.count_nonzero(mask, axis=-1).astype(np.int64) for mask in (is_candidate, keep))
+        gaps = found.gaps(exact_scores(queries, keys))
+        keep = found.are_candidates & (gaps <= query_thresholds(self.margin, found.taken.shape)[..., None])
+        candidates, kept = (np.count_nonzero(mask, axis=-1).astype(np.int64) for mask in (found.are_candidates, keep))
         entries = 2 * dim + found.taken
         entry_bytes = 1 + -(-(tokens - 1).bit_length() // 8)
         search = Work(

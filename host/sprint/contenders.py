@@ -1,0 +1,121 @@
+"""SPRINT and the methods it is compared with, each set up to keep a wanted fraction of a stream's tokens.
+
+Owns what is calibrated, and the choices that the methods' papers leave to training: they are stated, not tuned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from .calibrated import calibrated_pruning, stream_threshold
+from .calibration import Scope
+from .comparators.a3 import A3
+from .comparators.leopard import Leopard
+from .comparators.spatten import SpAtten
+from .inputs import QueryStream
+from .quality import Quality, dense_reference, measure
+from .scores import exact_scores
+from .selection import Selection
+from .thresholding import Thresholder
+
+__all__ = ["CONTENDERS", "Chosen", "Contender", "Point", "compare", "select_fraction"]
+
+Contender = Literal["sprint", "leopard", "spatten", "a3"]
+CONTENDERS: tuple[Contender, ...] = get_args(Contender)
+
+A3_STEPS_PER_KEPT = 4  # so that a search has candidates to choose from
+
+
+class Chosen(NamedTuple):
+    """What a method selected, and its name as tables print it."""
+
+    method: str
+    selection: Selection
+
+
+class Point(NamedTuple):
+    """A method asked for a fraction, and how good what it kept is."""
+
+    method: str
+    asked_fraction: float
+    quality: Quality
+
+
+def select_fraction(
+    contender: Contender,
+    stream: QueryStream,
+    keep_fraction: float,
+    *,
+    scope: Scope = "head",
+    thresholder: Thresholder | None = None,
+) -> Chosen:
+    """What a method keeps of a stream when `keep_fraction` of the tokens are wanted, in (0, 1].
+
+    sprint: the quantile of its scores, by `calibrated_pruning`. thresholder: 4 bits and no offset, unless given.
+    leopard: the quantile of exact scores; bits one by one.
+    spatten: so many rows of V for each query. sqrt(keep_fraction) of the tokens are left for the last layer: a
+        choice, which the paper leaves to tuning. It keeps all heads and starts again below a probability of 0.1.
+    a3: half as many steps as tokens, the paper's conservative choice, or 4 for each token that is wanted, if these are
+        more; then the quantile of its candidates' gaps is the margin. It cannot keep more than the candidates.
+
+    scope: who shares a threshold or margin. A query of sprint or leopard that loses everything keeps its best token.
+    Padding is the caller's to take off. Raises ValueError for a fraction outside (0, 1], or an unknown method or scope.
+    """
+    queries, keys = stream.queries, stream.keys
+    match contender:
+        case "sprint":
+            pruning = calibrated_pruning(stream, keep_fraction, thresholder=thresholder, scope=scope)
+            return Chosen(pruning.name, pruning.select(queries, keys))
+        case "leopard":
+            theta = stream_threshold(exact_scores(queries, keys), stream, keep_fraction, scope=scope)
+            leopard = Leopard(theta=theta, when_all_pruned="keep_best")
+            return Chosen(leopard.name, leopard.select(queries, keys))
+        case "spatten":
+            spatten = SpAtten(
+                logit_scales=stream.logit_scales,
+                layers=stream.layers,
+                value_keep=keep_fraction,
+                token_keep=math.sqrt(keep_fraction) if 0 < keep_fraction <= 1 else keep_fraction,
+            )
+            return Chosen(spatten.name, spatten.select(queries, keys))
+        case "a3":
+            return _select_by_a3(stream, keep_fraction, scope)
+    raise ValueError(f"method {contender!r}: choose one of {', '.join(CONTENDERS)}.")
+
+
+def compare(
+    stream: QueryStream,
+    contenders: Sequence[Contender],
+    fractions: Sequence[float],
+    *,
+    scope: Scope = "head",
+    thresholder: Thresholder | None = None,
+    advance: Callable[[int], None],
+) -> list[Point]:
+    """Every method at every fraction, on the same queries; `advance(1)` is called after each.
+
+    Raises as `select_fraction`, and ValueError for a stream with padding.
+    """
+    reference = dense_reference(stream)
+    points = []
+    for contender in contenders:
+        for fraction in fractions:
+            chosen = select_fraction(contender, stream, fraction, scope=scope, thresholder=thresholder)
+            points.append(Point(chosen.method, fraction, measure(chosen.selection, reference)))
+            advance(1)
+    return points
+
+
+def _select_by_a3(stream: QueryStream, keep_fraction: float, scope: Scope) -> Chosen:
+    """One search, whose candidates give the margin."""
+    steps = max(-(-stream.tokens // 2), math.ceil(A3_STEPS_PER_KEPT * keep_fraction * stream.tokens))
+    search = A3(steps=steps, margin=np.inf)
+    found = search.candidates(stream.queries, stream.keys)
+    gaps = found.gaps(exact_scores(stream.queries, stream.keys))
+    margin = -stream_threshold(-gaps, stream, keep_fraction, scope=scope)
+    return Chosen(search.name, replace(search, margin=margin).selected(found, stream.queries, stream.keys))
