@@ -14,6 +14,7 @@ from dpu_kernels.attention import (
     score_kind,
     summed_rows,
 )
+from dpu_kernels.pruning import nibble_row_bytes
 from pim_runtime.device.mram import MAX_DMA_BYTES
 from pim_runtime.errors import PimError
 
@@ -82,11 +83,12 @@ def _choices(spec: AttentionSpec) -> list[int]:
 def _plan(spec: AttentionSpec, columns: int) -> WramPlan:
     row_bytes, part_bytes = spec.storage.row_bytes(spec.dim), spec.storage.row_bytes(columns)
     rows = 1 if spec.norm == "softmax_online" else spec.storage.rows_in_a_pass
-    return WramPlan(columns=columns, buffer_bytes=max(row_bytes, rows * part_bytes))
+    packed = 0 if spec.selector is None else min(GROUP * nibble_row_bytes(spec.dim), MAX_DMA_BYTES)
+    return WramPlan(columns=columns, buffer_bytes=max(row_bytes, rows * part_bytes, packed))
 
 
 def _needed(spec: AttentionSpec, plan: WramPlan, nr_tasklets: int) -> int:
-    """Bytes that the programs allocate (dpu_kernels.attention.program and .online), each allocation on 8 bytes."""
+    """Bytes that the programs allocate (dpu_kernels.attention and .pruning), each allocation on 8 bytes."""
     kind, workers = spec.storage.kind, nr_tasklets - 1
     score, output = score_kind(kind, spec.acc), output_kind(kind, spec.acc)
     q_bytes, per_item = padded(spec.dim * kind.itemsize), spec.storage.elements_per_item
@@ -102,4 +104,7 @@ def _needed(spec: AttentionSpec, plan: WramPlan, nr_tasklets: int) -> int:
         column_bytes = output.itemsize + (running.itemsize if running is not output else 0)
         sums = summed * (columns * column_bytes + GROUP * score.itemsize) + CELLS_BYTES
         part = columns * output.itemsize
+    if spec.selector is not None:
+        shared += spec.queries * (q_bytes + 8 + 8 * workers)
+        sums += 2 * nibble_row_bytes(spec.dim) + spec.queries * (GROUP * score.itemsize + 8 + GROUP)
     return shared + nr_tasklets * (ALIGNMENT - 8 + rows + own_query + sums) + part
