@@ -141,7 +141,6 @@ def test_a_chip_of_the_users(tmp_path):
         (["--theta", "nan"], "NaN"),
         (["--msb", "8"], "choose 1 to 7"),
         (["--noise", "-1"], "noise_sigma"),
-        (["--rng", "-1"], "rng"),
         (["--ahead", "-1"], "ahead = -1"),
         (["--config", "XL"], "no SPRINT chip 'XL'"),
     ],
@@ -150,6 +149,12 @@ def test_one_clear_line_for_every_mistake(arguments, message):
     with pytest.raises((ValueError, PimError), match=message) as refused:
         reported(sprint_run, *arguments)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", ["-1", "0.5", "1" * 19])
+def test_seeds_are_whole_numbers(seed):
+    with pytest.raises(argparse.ArgumentError, match="a seed is a whole number"):
+        reported(sprint_run, f"--rng={seed}")
 
 
 @settings(max_examples=12, deadline=None)
