@@ -26,6 +26,7 @@ __all__ = [
     "energy_section",
     "head_energy",
     "movement_section",
+    "queries_section",
     "shown_heads",
     "time_section",
 ]
@@ -182,6 +183,22 @@ def movement_section(outcome: Outcome, accelerator: Accelerator) -> Section:
         tables=(table,),
         notes=(MODES_NOTE, *error_notes(("E4-3", "E4-5"))),
     )
+
+
+def queries_section(outcome: Outcome, most: int) -> Section:
+    """The first queries of the first head, one by one."""
+    run, selection = outcome.runs["sprint"], outcome.selection
+    columns = (
+        Column(name="query"),
+        *(Column(name=name, origin="exact") for name in ("kept", "load", "reuse", "evict", "load again")),
+        *(Column(name=name, unit="cycles", origin="modelled") for name in ("loads", "arithmetic", "done at")),
+        Column(name="pruned probability", unit="%", origin="exact"),
+    )
+    counts = (selection.kept, *run.moved[:4], run.cycles.load, run.cycles.compute, run.cycles.end)
+    each = zip(*(of.reshape(run.heads, -1)[0, :most].tolist() for of in counts), strict=True)
+    percent = PERCENT * outcome.attention.pruned_mass[0]
+    rows = tuple((query, *cells, percent[query]) for query, cells in enumerate(each))
+    return Section(title="Queries", tables=(Table(title="Of the first head", columns=columns, rows=rows),))
 
 
 def time_section(outcome: Outcome, *, published_size: str) -> Section:

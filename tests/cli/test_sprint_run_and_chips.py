@@ -53,6 +53,19 @@ def test_what_moves_belongs_together(report):
     assert moved["baseline"]["read"] > moved["mask only"]["read"] > moved["SPRINT"]["read"]
 
 
+def test_queries_one_by_one():
+    found = reported(sprint_run, "--list", "5")
+    listed = rows(found, "Queries")
+    assert list(listed) == [0, 1, 2, 3, 4]
+    assert listed[0]["load"] == listed[0]["kept"]
+    done = 0
+    for row in listed.values():
+        assert row["load"] + row["reuse"] == row["kept"]
+        done += 24 + max(row["loads"], row["arithmetic"])
+        assert row["done at"] == done
+    assert len(rows(reported(sprint_run, "--list", "1000"), "Queries")) == 26
+
+
 def test_time_and_energy_are_gains_over_the_baseline(report):
     for title, whole, gain in (("Time", "all", "gain of time"), ("Energy", "all", "gain")):
         table = rows(report, title)
