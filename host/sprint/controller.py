@@ -6,7 +6,7 @@ other in one row. Nothing is written here but the order of reads; `locality` say
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -73,14 +73,19 @@ class WordlineReads(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryController:
-    """Reads tokens of `token_bytes`, K and V together. Raises ValueError for tokens of less than a byte."""
+    """Reads tokens of `token_bytes`, K and V together, each of which occupies a bus for `bus_cycles`.
+
+    Raises ValueError for tokens of less than a byte.
+    """
 
     chip: SprintChip
     token_bytes: int
+    bus_cycles: int = field(init=False)
 
     def __post_init__(self) -> None:
         if self.token_bytes < 1:
             raise ValueError(f"token_bytes = {self.token_bytes}: a row of K and of V have at least 1 byte.")
+        object.__setattr__(self, "bus_cycles", self.chip.bus_cycles(self.token_bytes))
 
     @property
     def tokens_per_row(self) -> int:
@@ -122,15 +127,15 @@ class MemoryController:
         tokens = np.flatnonzero(wanted)
         if not tokens.size:
             return Reads(tokens, tokens, 0, 0)
-        memory, bus_cycles = self.chip.memory, self.chip.bus_cycles(self.token_bytes)
+        memory, bus_cycles = self.chip.memory, self.bus_cycles
         channel, bank, row = self.places(tokens)
         is_open = (row == state.open_row[channel, bank]) & (self.rows_per_token == 1)
         unit = channel * memory.banks + bank
         order = np.lexsort((tokens, ~is_open, unit))
         channel, bank, row, is_open, unit = (of[order] for of in (channel, bank, row, is_open, unit))
-        first = np.r_[True, unit[1:] != unit[:-1]]
-        last = np.r_[first[1:], True]
-        misses = ~is_open & (first | np.r_[True, row[1:] != row[:-1]])
+        first = _starts(unit)
+        last = np.roll(first, -1)
+        misses = ~is_open & (first | _starts(row))
         opened = _running_sum(misses * self.rows_per_token, first)
         place = _running_sum(np.ones_like(row), first) - 1
         streamed = np.maximum(state.bank_free[channel, bank], start) + memory.row_cycles * opened + bus_cycles * place
@@ -153,6 +158,13 @@ def wordline_reads(load: NDArray[np.bool_], *, dim: int, chip: SprintChip) -> Wo
     )
 
 
+def _starts(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where a group of equal neighbours starts."""
+    starts = np.ones(len(groups), np.bool_)
+    np.not_equal(groups[1:], groups[:-1], out=starts[1:])
+    return starts
+
+
 def _running_sum(values: NDArray[np.int64], starts: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Sums of values up to each one, from anew where a group starts."""
     sums = np.cumsum(values)
@@ -166,7 +178,7 @@ def _on_bus(
 ) -> NDArray[np.int64]:
     """When each token is through the bus of its channel, first ready first: max over those before of ready + bus."""
     order = np.lexsort((ready, channel))
-    starts = np.r_[True, channel[order][1:] != channel[order][:-1]]
+    starts = _starts(channel[order])
     place = _running_sum(np.ones_like(ready), starts) - 1
     # The k-th is through at max over i <= k of ready_i + (k - i + 1) bus; one row of the table for each channel.
     table = np.full((int(starts.sum()), int(place.max()) + 1), np.iinfo(np.int64).min)

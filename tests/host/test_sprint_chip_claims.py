@@ -45,7 +45,7 @@ def test_mappings_that_are_mixed_up_fail(claims, monkeypatch):
 
 def test_chips_in_the_other_order_fail(claims, monkeypatch):
     stream = sprint_accelerator.synthetic_stream(1, heads=1, queries=48, tokens=48, dim=32)
-    monkeypatch.setattr(sprint_accelerator, "real_stream", lambda: stream)
+    monkeypatch.setattr(sprint_accelerator, "real_heads", lambda: stream)
     assert finding(claims, "C4-07").verdict == "PASS"
     monkeypatch.setattr(sprint_accelerator, "CHIPS", dict(reversed(sprint_accelerator.CHIPS.items())))
     found = finding(claims, "C4-07")

@@ -38,7 +38,7 @@ masks = st.integers(1, 40).flatmap(lambda tokens: arrays(np.bool_, st.tuples(st.
 
 def token_by_token(of, load):
     """Arrivals by token, opened rows and hits of each query, from the rules of `MemoryController.reads`."""
-    memory, bus = of.chip.memory, of.chip.bus_cycles(of.token_bytes)
+    memory, bus = of.chip.memory, of.bus_cycles
     open_rows, found = {}, []
     for wanted in load:
         arrivals, opened, hits = {}, 0, 0
@@ -84,7 +84,7 @@ def test_reads_are_those_of_a_controller_that_goes_token_by_token(load, token_by
 @given(masks)
 def test_no_channel_is_faster_than_its_bus_and_the_whole_no_slower_than_one_after_the_other(load):
     of = controller(chip=SMALL)
-    memory, bus = of.chip.memory, of.chip.bus_cycles(of.token_bytes)
+    memory, bus = of.chip.memory, of.bus_cycles
     for wanted, reads in zip(load, each_alone(of, load), strict=True):
         per_channel = np.bincount(np.flatnonzero(wanted) % memory.channels, minlength=memory.channels)
         assert per_channel.max() * bus <= reads.cycles
