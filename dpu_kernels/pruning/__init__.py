@@ -3,17 +3,21 @@
 from .norms import PrunedNorm
 from .program import pruned_attention_program
 from .shapes import (
+    Decision,
     SelectionArgument,
     decision_rows_at_once,
     kept_bytes,
     nibble_row_bytes,
+    tables_bytes,
 )
 
 __all__ = [
+    "Decision",
     "PrunedNorm",
     "SelectionArgument",
     "decision_rows_at_once",
     "kept_bytes",
     "nibble_row_bytes",
     "pruned_attention_program",
+    "tables_bytes",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pim_runtime.device import DpuFunction, Tasklet, View, dpu_function, int32, mram_read
+from pim_runtime.device import DpuFunction, Tasklet, View, dpu_function, mram_read
 from pim_runtime.symbols import WramSymbol
 
-from ..attention.rows import clear, dot_product, group_address, unpacker
+from ..attention.rows import clear, group_address
 from ..attention.shapes import Argument, FixedSizes
+from .products import NibbleProducts
 from .shapes import SelectionArgument, nibble_row_bytes
 
 __all__ = ["decider", "kept_by_any"]
@@ -21,13 +22,12 @@ def kept_by_any(kept: View) -> int:
     return together
 
 
-def decider(selection: WramSymbol, sizes: FixedSizes) -> DpuFunction:
+def decider(selection: WramSymbol, sizes: FixedSizes, products: NibbleProducts) -> DpuFunction:
     """Sets bit j of kept[i] where token j of the group reaches the threshold of query i.
 
-    Each packed row is loaded and unpacked once for all queries.
+    Each packed row is loaded once for all queries. asked: their levels or tables, see `products`.
     """
-    dot, unpack = dot_product(int32, sizes), unpacker(2)
-    fixed_row_bytes = nibble_row_bytes(sizes.dim)
+    fixed_row_bytes, prepare, product = nibble_row_bytes(sizes.dim), products.prepare, products.product
 
     @dpu_function
     def decide(
@@ -38,12 +38,12 @@ def decider(selection: WramSymbol, sizes: FixedSizes) -> DpuFunction:
         filled: int,
         packed: View,
         unpacked: View,
-        levels: View,
+        asked: View,
         thresholds: View,
         cells: View,
         kept: View,
     ) -> None:
-        s, queries, stride = selection.array(t), len(kept), len(levels) // len(kept)
+        s, queries, stride = selection.array(t), len(kept), len(asked) // len(kept)
         row_bytes, at_once = fixed_row_bytes or s[SelectionArgument.ROW_BYTES], s[SelectionArgument.ROWS_AT_ONCE]
         rows = group_address(t, a, a[Argument.K] + s[SelectionArgument.NIBBLES], first, row_bytes, cells)
         clear(kept)
@@ -51,10 +51,10 @@ def decider(selection: WramSymbol, sizes: FixedSizes) -> DpuFunction:
             nr_rows = min(at_once, filled - start)
             mram_read(t, rows + start * row_bytes, packed, nr_rows * row_bytes)
             for k in range(nr_rows):
-                unpack(t, packed.window(k * row_bytes, row_bytes), unpacked)
-                key = unpacked.window(0, sizes.dim or a[Argument.DIM])
+                row, dim = packed.window(k * row_bytes, row_bytes), sizes.dim or a[Argument.DIM]
+                prepare(t, row, unpacked)
                 for i in range(queries):
-                    if dot(key, levels.window(i * stride, len(key))) >= thresholds[i]:
+                    if product(row, unpacked, asked.window(i * stride, stride), dim) >= thresholds[i]:
                         kept[i] = kept[i] | (1 << (start + k))
 
     return decide

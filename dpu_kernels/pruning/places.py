@@ -13,10 +13,19 @@ from pim_runtime.symbols import WramSymbol
 from ..attention.extent import Extent
 from ..attention.shapes import GROUP
 
-__all__ = ["ENDS_AT", "LEVELS_AT", "SHARED_ADDRESSES", "THRESHOLDS_AT", "ends_of_workers", "kept_extent", "next_place"]
+__all__ = [
+    "ENDS_AT",
+    "LEVELS_AT",
+    "SHARED_ADDRESSES",
+    "TABLES_AT",
+    "THRESHOLDS_AT",
+    "ends_of_workers",
+    "kept_extent",
+    "next_place",
+]
 
 # In `shared`, behind the addresses of dense attention.
-LEVELS_AT, THRESHOLDS_AT, ENDS_AT, SHARED_ADDRESSES = 2, 3, 4, 5
+LEVELS_AT, THRESHOLDS_AT, ENDS_AT, TABLES_AT, SHARED_ADDRESSES = 2, 3, 4, 5, 6
 
 
 @dpu_function

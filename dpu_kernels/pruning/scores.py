@@ -9,6 +9,7 @@ from ..attention.rows import clear, dot_product, first_group, group_address, row
 from ..attention.shapes import GROUP, Argument, FixedSizes
 from .decide import decider, kept_by_any
 from .places import next_place
+from .products import NibbleProducts
 from .shapes import SelectionArgument
 
 __all__ = ["chunk_address", "survivors_scorer"]
@@ -24,6 +25,7 @@ def survivors_scorer(
     arguments: WramSymbol,
     selection: WramSymbol,
     sizes: FixedSizes,
+    products: NibbleProducts,
     score: IntegerType,
     state_length: int,
     begin: DpuFunction,
@@ -34,7 +36,7 @@ def survivors_scorer(
     A row of K that any query keeps is read once. `begin` gets each query's notes first, then `settle` its scores of
     up to eight kept tokens, before they are stored.
     """
-    dot, read_row, decide = dot_product(int32, sizes), row_reader(sizes), decider(selection, sizes)
+    dot, read_row, decide = dot_product(int32, sizes), row_reader(sizes), decider(selection, sizes, products)
     group_row_bytes = GROUP * score.itemsize
 
     @dpu_function
@@ -52,9 +54,10 @@ def survivors_scorer(
         worker: int,
         workers: int,
         rows: View,
+        packed: View,
         unpacked: View,
         query: View,
-        levels: View,
+        asked: View,
         thresholds: View,
         group: View,
         cells: View,
@@ -74,7 +77,7 @@ def survivors_scorer(
         for first in range(first_group(a, worker), end, GROUP * workers):
             skipped, filled = max(0, a[Argument.FIRST] - first), min(GROUP, end - first)
             kept = bits.window(slot, queries)
-            decide(t, a, first, skipped, filled, rows, unpacked, levels, thresholds, cells, kept)
+            decide(t, a, first, skipped, filled, packed, unpacked, asked, thresholds, cells, kept)
             wanted = kept_by_any(kept)
             if wanted != 0:
                 keys = group_address(t, a, a[Argument.K], first, row_bytes, cells)

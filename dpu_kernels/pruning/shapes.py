@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal
+
+from pim_runtime.device import int16
 
 from ..attention import GROUP, storage
 
 __all__ = [
+    "TABLE_LENGTH",
+    "Decision",
     "SelectionArgument",
     "decision_rows_at_once",
     "kept_bytes",
     "nibble_row_bytes",
+    "pairs_of",
+    "tables_bytes",
 ]
+
+
+Decision = Literal["tables", "multiply"]
+"""How products of nibbles are made, see `products`. The results are the same."""
+
+TABLE_LENGTH = 256  # int16, one per value of a byte
 
 
 class SelectionArgument(IntEnum):
@@ -28,6 +41,16 @@ class SelectionArgument(IntEnum):
 def nibble_row_bytes(dim: int) -> int:
     """Bytes of a packed row of `dim` nibbles, padded to the DMA granularity."""
     return storage("int4").row_bytes(dim)
+
+
+def pairs_of(dim: int) -> int:
+    """Bytes of a packed row that hold elements."""
+    return (dim + 1) // 2
+
+
+def tables_bytes(dim: int, queries: int) -> int:
+    """WRAM of the tables of all queries."""
+    return queries * pairs_of(dim) * TABLE_LENGTH * int16.itemsize
 
 
 def decision_rows_at_once(dim: int, longest_dma_bytes: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpu_kernels.attention import BLOCK_TOKENS, attention_program, online_program
-from dpu_kernels.pruning import SelectionArgument, decision_rows_at_once, pruned_attention_program
+from dpu_kernels.pruning import Decision, PrunedNorm, SelectionArgument, decision_rows_at_once, pruned_attention_program
 from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, default_machine
 from pim_runtime.device.mram import MAX_DMA_BYTES
 from pim_runtime.symbols import HEAP_NAME
@@ -88,7 +88,8 @@ class Contexts:
         self.heap_address = binary.symbols[HEAP_NAME].address
         self.dpus = DpuSet(nr_dpus, machine=machine, options=options)
         try:
-            self.dpus.load(_program(spec, spec.dim if usual else 0), nr_tasklets=nr_tasklets)
+            program = _program(spec, spec.dim if usual else 0, self.wram.decision)
+            self.dpus.load(program, nr_tasklets=nr_tasklets)
             if spec.plans:
                 self.dpus.copy("exp2_table", spec.plans[0].table.view(np.uint8))
             if spec.selector is not None:
@@ -258,12 +259,12 @@ def _padded(rows: NDArray[Any], row_bytes: int) -> Bytes:
     return np.pad(data, [(0, 0)] * (data.ndim - 1) + [(0, missing)]) if missing else data
 
 
-def _program(spec: AttentionSpec, dim: int) -> DpuProgram:
+def _program(spec: AttentionSpec, dim: int, decision: Decision = "multiply") -> DpuProgram:
+    """decision matters to pruning only, and not to where symbols are."""
     name = spec.operands.name
     if spec.selector is not None:
-        return pruned_attention_program(
-            "div_d" if spec.norm == "div_d" else "softmax", spec.exponential, dim, spec.products
-        )
+        norm: PrunedNorm = "div_d" if spec.norm == "div_d" else "softmax"  # the spec refuses others
+        return pruned_attention_program(norm, spec.exponential, dim, spec.products, decision)
     if spec.norm == "softmax_online":
         return online_program(name, spec.exponential, dim, spec.products)
     return attention_program(name, spec.norm, spec.acc, spec.exponential, dim, spec.products)

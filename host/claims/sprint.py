@@ -1,51 +1,40 @@
 """Checks of document 4's pruning: cut keys, thresholds with their certificate, attention over what survives.
 
-Inputs are every int8 where that is few enough, the adversarial inventory, made-up peaked heads and the shipped tensors.
-What moves is checked in `sprint_movement`.
+Inputs are every int8 where that is few enough, and `sprint_cases`. What moves is checked in `sprint_movement`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from host.attention.certificates import Arithmetic
 from host.attention.output import softmax_to_real
-from host.attention.reference import attention_softmax, weights_of_differences
+from host.attention.reference import attention_softmax, softmax_weights
 from host.attention.reference import scores as reference_scores
 from host.attention.softmax_plan import SoftmaxPlan, softmax_plan
-from host.sprint.accuracy import dense_outputs, relative_error
+from host.sprint.accuracy import certified_bound, dense_outputs, relative_error
 from host.sprint.calibration import quantile_threshold
-from host.sprint.inputs import QueryStream, real_stream, synthetic_stream
 from host.sprint.nibbles import SplitMode, split_msb_lsb
 from host.sprint.pruning import InMemoryPruning
 from host.sprint.recompute import Recompute, attend
 from host.sprint.scores import AnalogFormat, approximate_scores, exact_scores, recomputed_scores
 from host.sprint.thresholding import Combine, Thresholder
 
-from .inventory import operand_inventory, random_operands
 from .judging import Answer, Holds, Noted
+from .sprint_cases import KEEP_FRACTIONS, Case, cases, peaked_case, selections, shipped_case
 from .worst_shares import WorstShares
 
 __all__ = ["sprint_checks"]
 
 EVERY_INT8 = np.arange(-128, 128, dtype=np.int8)
 QUERY_BITS = (4, 8)
-KEEP_FRACTIONS = (0.02, 0.05, 0.1, 0.133, 0.25, 0.5)
 OPERAND_MAX = 128
 ROUNDING = 1e-12  # of max|v|: float64 of both sides of an inequality
-
-
-class Case(NamedTuple):
-    """Operands of heads, int8: queries [heads, queries, dim], keys and values [heads, tokens, dim]; c of each head."""
-
-    queries: NDArray[np.int8]
-    keys: NDArray[np.int8]
-    values: NDArray[np.int8]
-    logit_scales: NDArray[np.float64]
 
 
 def sprint_checks() -> Mapping[str, Callable[[], Answer]]:
@@ -66,7 +55,7 @@ def recombination() -> Answer:
     splits = list(product(range(1, 8), get_args(SplitMode)))
     whole = sum(np.array_equal(split_msb_lsb(EVERY_INT8, *split).recombined(), EVERY_INT8) for split in splits)
     compared = different = 0
-    for case, split in product(_cases(), splits):
+    for case, split in product(cases(), splits):
         direct = reference_scores(case.queries, case.keys[:, None], acc="wide")
         ours = recomputed_scores(case.queries, split_msb_lsb(case.keys, *split))
         compared, different = compared + direct.size, different + int(np.count_nonzero(ours != direct))
@@ -85,7 +74,7 @@ def falsely_pruned() -> Answer:
     each_key = EVERY_INT8[:, None, None]
     pairs = Case(EVERY_INT8[:, None, None, None], each_key, each_key, np.ones(()))  # a head of one dimension each
     violations = compared = 0
-    for mode, q_bits, case in product(get_args(SplitMode), QUERY_BITS, (pairs, *_cases())):
+    for mode, q_bits, case in product(get_args(SplitMode), QUERY_BITS, (pairs, *cases())):
         thresholder = Thresholder(analog=AnalogFormat(mode=mode, q_bits=q_bits), offset="conservative")
         exact = exact_scores(case.queries, case.keys)
         # A query for each token, so that its score is the threshold of one of them.
@@ -100,10 +89,10 @@ def falsely_pruned() -> Answer:
 def dense_identities() -> Answer:
     """C4-03: no threshold against the dense kernel's reference, and any threshold against it on the survivors."""
     dense_different = sparse_different = queries = 0
-    for case in _cases():
+    for case in cases():
         everything = InMemoryPruning(theta=-np.inf).select(case.queries, case.keys).keep
         dense_different += _different_from_reference(case, everything)
-        for keep in _selections(case):
+        for keep in selections(case):
             sparse_different += _different_from_reference(case, keep)
             queries += keep.shape[0] * keep.shape[1]
     return Holds(
@@ -118,12 +107,13 @@ def pruning_error() -> Answer:
 
     exact: both averages with the integer weights of the dense kernel, pi of the same weights, cross-multiplied, so that
     nothing is rounded. float64: real softmax, beside rounding of 1e-12 max|v|. kernel: what it returns for survivors
-    against dense float64, with its own arithmetic (B-3).
+    against dense float64, with its own arithmetic (B-3). certified: the same after conservative thresholds, against
+    the bound that knows no more of pruned tokens than the threshold.
     """
     worst = WorstShares()
-    for case in _cases():
+    for case in cases():
         dense = dense_outputs(case.queries, case.keys, case.values, logit_scale=case.logit_scales)
-        for keep in _selections(case):
+        for keep in selections(case):
             worst.add("exact", _exact_shares(case, keep))
             found = attend(case.queries, case.keys, case.values, keep, logit_scale=case.logit_scales)
             spread = np.ptp(case.values.astype(np.int64), axis=-2)[:, None]
@@ -131,6 +121,14 @@ def pruning_error() -> Answer:
             bound = found.pruned_mass[..., None] * spread + ROUNDING * OPERAND_MAX
             worst.add("float64", np.abs(sparse - dense) / bound)
             worst.add("kernel", np.abs(found.outputs - dense) / (found.bound + ROUNDING * OPERAND_MAX))
+        theta = quantile_threshold(exact_scores(case.queries, case.keys), KEEP_FRACTIONS[0])
+        pruning = InMemoryPruning(theta=theta, thresholder=Thresholder(offset="conservative"))
+        keep = pruning.select(case.queries, case.keys).keep
+        found = attend(case.queries, case.keys, case.values, keep, logit_scale=case.logit_scales)
+        certified = certified_bound(
+            found.sums, case.values, keep, theta=theta, logit_scale=case.logit_scales, arithmetic=Arithmetic()
+        )
+        worst.add("certified", np.abs(found.outputs - dense) / (certified + ROUNDING * OPERAND_MAX))
     return worst.answer("heads of the inventory, peaked ones and shipped tensors, each pruned to 2 to 50 %")
 
 
@@ -138,7 +136,7 @@ def recomputation_helps() -> Answer:
     """C4-11: relative errors with one global threshold on mid-rise levels, on peaked heads and on the shipped ones."""
     analog = AnalogFormat(levels="mid_rise")
     ratios: dict[str, list[float]] = {"peaked": [], "shipped": []}
-    for name, case in {"peaked": _peaked(), "shipped": _shipped()}.items():
+    for name, case in {"peaked": peaked_case(), "shipped": shipped_case()}.items():
         dense = dense_outputs(case.queries, case.keys, case.values, logit_scale=case.logit_scales)
         levels = approximate_scores(case.queries, case.keys, analog)
         for fraction in KEEP_FRACTIONS:
@@ -178,7 +176,7 @@ def correlation() -> Answer:
 def columns() -> Answer:
     """C4-16: 1 column against 2 to all, and a key whose score lies in the first of two columns."""
     compared = different = 0
-    for case in _cases():
+    for case in cases():
         theta = np.median(approximate_scores(case.queries, case.keys), axis=-1)
         one = Thresholder().prune(case.queries, case.keys, theta)
         for count in range(2, case.keys.shape[-1] + 1):
@@ -192,47 +190,6 @@ def columns() -> Answer:
         detail=f"{compared - different:,} of {compared:,} decisions equal those of one column; of a planted key at its "
         f"own score, the sum prunes {planted['sum']}, a comparator per column {planted['per_column_or']}",
     )
-
-
-def _cases() -> Iterator[Case]:
-    """Small heads of every pattern, -128 included, with long and short tails; peaked heads and shipped ones."""
-    for tokens, dim in product((1, 7, 17), (2, 9)):
-        q, k, v = operand_inventory("int8", tokens=tokens, dim=dim, lowest=-128, highest=127)
-        yield _case(q[0][:, None], k[0], v[0], logit_range=8.0)
-    q, k, v = random_operands("int8", seed=4, heads=4, tokens=40, dim=16)
-    yield _case(q[0][:, None], k[0], v[0], logit_range=20.0)
-    shipped = _shipped()
-    yield shipped._replace(queries=shipped.queries[:, :8])
-    peaked = _peaked()
-    yield peaked._replace(queries=peaked.queries[:, :8])
-
-
-def _case(q: NDArray[np.generic], k: NDArray[np.generic], v: NDArray[np.generic], *, logit_range: float) -> Case:
-    """Logits of a head reach `logit_range`, unless its scores are all 0."""
-    queries, keys, values = (operand.astype(np.int8) for operand in (q, k, v))
-    largest = np.abs(exact_scores(queries, keys)).max(axis=(1, 2))
-    return Case(queries, keys, values, logit_range / np.maximum(largest, 1))
-
-
-def _shipped() -> Case:
-    """Two shipped heads, one of each layer, 32 of their queries."""
-    return _of_stream(real_stream(), heads=slice(3, None, 12), queries=32)
-
-
-def _peaked() -> Case:
-    return _of_stream(
-        synthetic_stream(4, heads=2, queries=32, tokens=96, dim=32, structure="peaked"), heads=slice(None), queries=32
-    )
-
-
-def _of_stream(stream: QueryStream, *, heads: slice, queries: int) -> Case:
-    return Case(stream.queries[heads, :queries], stream.keys[heads], stream.values[heads], stream.logit_scales[heads])
-
-
-def _selections(case: Case) -> Iterator[NDArray[np.bool_]]:
-    approximate = approximate_scores(case.queries, case.keys)
-    for fraction in KEEP_FRACTIONS[::2]:
-        yield InMemoryPruning(theta=quantile_threshold(approximate, fraction)).select(case.queries, case.keys).keep
 
 
 def _plan(case: Case, head: int) -> SoftmaxPlan:
@@ -257,15 +214,15 @@ def _exact_shares(case: Case, keep: NDArray[np.bool_]) -> list[float]:
     """|o_kept - o_all| / (pi R_v) of every output, 0 where pi is 0 and both are equal, as a quotient of integers."""
     scores, shares = exact_scores(case.queries, case.keys), []
     for head, i in np.ndindex(keep.shape[:2]):
-        plan, kept, row = _plan(case, head), keep[head, i], scores[head, i]
-        # Relative to the largest kept score, where a pruned one may weigh more than 2**P: take its weight as 2**P.
-        below = np.maximum(row[kept].max() - row, 0)
-        weights = weights_of_differences(below, plan, plan.probability_bits).tolist()
+        kept = keep[head, i]
+        weights = softmax_weights(scores[head, i], _plan(case, head)).tolist()
         rest = sum(weight for weight, stays in zip(weights, kept, strict=True) if not stays)
         total = sum(weights)
+        if rest == total:  # what is kept weighs less than a unit: there is no average of these weights
+            continue
         for column in case.values[head].T.tolist():
             weighted = [weight * value for weight, value in zip(weights, column, strict=True)]
-            some = sum(product_ for product_, stays in zip(weighted, kept, strict=True) if stays)
+            some = sum(share for share, stays in zip(weighted, kept, strict=True) if stays)
             error = abs(some * total - sum(weighted) * (total - rest))  # times l_kept * l_all
             bound = rest * (max(column) - min(column)) * (total - rest)
             shares.append(error / bound if bound else float(error > 0) * 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from host.attention.bounds import perturbation_bound, pruned_mass_bound
+from host.attention.bounds import kernel_relative_error, perturbation_bound, pruned_mass_bound, pruning_bound
 from host.attention.certificates import Arithmetic, certificate
 from host.attention.quantise import align_scale
 from host.attention.sums import SoftmaxSums
@@ -14,7 +14,7 @@ from host.attention.value_statistics import ValueStatistics
 from .arguments import check_queries_keys_and_values
 from .scores import exact_scores
 
-__all__ = ["dense_outputs", "pruned_mass", "relative_error", "score_error", "sparse_bound"]
+__all__ = ["certified_bound", "dense_outputs", "pruned_mass", "relative_error", "score_error", "sparse_bound"]
 
 
 def dense_outputs(
@@ -88,6 +88,40 @@ def sparse_bound(
     moved = pruned_mass_bound(per_query, pruned_mass=pruned_mass)
     moved = moved + perturbation_bound(per_query, logit_error=score_error)
     some = np.minimum(moved, statistics.spread) + certificate(sums, statistics, arithmetic)
+    return np.where(sums.weight_sum[..., None] > 0, some, statistics.largest)
+
+
+def certified_bound(
+    sums: SoftmaxSums,
+    values: NDArray[np.int8],
+    keep: NDArray[np.bool_],
+    *,
+    theta: ArrayLike,
+    logit_scale: ArrayLike,
+    arithmetic: Arithmetic,
+) -> NDArray[np.float64]:
+    """Bound of |O / l - dense_outputs| that needs no score of a pruned token: float64 [..., queries, dim] (B-6).
+
+    sums: over kept tokens with exact scores. keep: of a selection whose every pruned token has a score below theta, as
+    `Thresholder.is_certified` promises. theta: a number, or an array that broadcasts to [..., queries]. values, and a
+    query that keeps no token, as in `sparse_bound`.
+
+    With m the largest kept score, pruned tokens weigh at most n exp(c (theta - m)) together, beside kept ones of at
+    least (l - L 2**-(P+1)) / (1 + rho), or of 1, which the largest weighs.
+    """
+    per_query = values[..., None, :, :]
+    statistics, tokens = ValueStatistics.of(per_query), keep.shape[-1]
+    half_unit = 2.0 ** -(arithmetic.probability_bits + 1)
+    kernel_sum = sums.weight_sum.astype(np.float64) * 2 * half_unit
+    relative = kernel_relative_error(arithmetic.probability_bits, arithmetic.exponential)
+    pruned = pruning_bound(
+        per_query,
+        pruned=tokens - np.count_nonzero(keep, axis=-1),
+        gap=sums.maximum - np.asarray(theta, dtype=np.float64),
+        logit_scale=_leading(logit_scale, sums.maximum.ndim),
+        kept_mass=np.maximum((kernel_sum - tokens * half_unit) / (1 + relative), 1.0),
+    )
+    some = pruned + certificate(sums, statistics, arithmetic)
     return np.where(sums.weight_sum[..., None] > 0, some, statistics.largest)
 
 

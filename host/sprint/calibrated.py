@@ -25,10 +25,13 @@ def calibrated_pruning(
     tokens are kept as asked for. Raises as `quantile_threshold`.
     """
     decides = Thresholder() if thresholder is None else thresholder
+    compared: NDArray[Any]
     if decides.offset == "conservative":
         compared = exact_scores(stream.queries, stream.keys)
     else:
-        compared = approximate_scores(stream.queries, stream.keys, decides.analog)
+        approximate = approximate_scores(stream.queries, stream.keys, decides.analog)
+        # A token stays when its approximate score and the offset reach the threshold together.
+        compared = approximate + decides.offsets(stream.queries)[..., None]
     return InMemoryPruning(theta=stream_threshold(compared, stream, keep_fraction, scope=scope), thresholder=decides)
 
 

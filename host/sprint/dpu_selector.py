@@ -40,8 +40,8 @@ class DpuSelector:
             raise ValueError(f"keys with {how.analog.msb_bits} upper bits: DPUs read packed nibbles, so msb_bits = 4")
         if how.noise_sigma or how.adc_bits > 1 or (how.combine == "per_column_or" and how.columns > 1):
             raise ValueError(
-                f"noise_sigma = {how.noise_sigma}, adc_bits = {how.adc_bits}, combine = {how.combine!r} in {how.columns} "
-                "columns: DPUs add and compare exactly; take noise_sigma = 0, adc_bits = 1, combine = 'sum'"
+                f"noise_sigma = {how.noise_sigma}, adc_bits = {how.adc_bits}, combine = {how.combine!r}, columns = "
+                f"{how.columns}: DPUs add and compare exactly; take noise_sigma = 0, adc_bits = 1, combine = 'sum'"
             )
 
     def nibbles(self, keys: NDArray[Any]) -> NDArray[np.int8]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from .accuracy import dense_outputs, relative_error
 from .head import attention_macs, kv_token_bytes
 from .inputs import QueryStream
-from .locality import movement, overlap
+from .kv_pruning import kv_pruning
+from .locality import overlap
 from .recompute import Recompute, attend
 from .scores import AnalogFormat
 from .selection import Selection
@@ -107,7 +108,7 @@ def measure(
         macs_per_query=float(selection.operations.mean()),
         comparisons_per_query=float((selection.decision.comparisons + selection.attention.comparisons).mean()),
         overlap=_overall_overlap(keep),
-        loaded_fraction=float(movement(keep).load.mean()),
+        loaded_fraction=float(kv_pruning(keep, capacity_tokens=None).load),
     )
 
 

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from host.sprint.calibrated import calibrated_pruning
 from host.sprint.calibration import quantile_threshold, threshold_from_logit
+from host.sprint.inputs import synthetic_stream
 from host.sprint.scores import approximate_scores
-from host.sprint.thresholding import threshold
+from host.sprint.thresholding import Thresholder, threshold
 
 pytestmark = pytest.mark.quick
 
@@ -70,6 +72,14 @@ def test_a_calibrated_head_keeps_its_fraction() -> None:
     scores = approximate_scores(q, k)
     pruned = threshold(q, k, quantile_threshold(scores, 0.133))
     assert (~pruned).mean(axis=(1, 2)) == pytest.approx(0.133, abs=0.01)
+
+
+@pytest.mark.parametrize("offset", ["none", "bias", "conservative"])
+def test_a_calibrated_stream_keeps_its_fraction_with_every_offset(offset) -> None:
+    stream = synthetic_stream(3, heads=2, queries=40, tokens=100, dim=16)
+    pruning = calibrated_pruning(stream, 0.2, thresholder=Thresholder(offset=offset))
+    kept = pruning.select(stream.queries, stream.keys).kept_fraction
+    assert kept >= 0.2 if offset == "conservative" else kept == pytest.approx(0.2, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from host.attention.certificates import Arithmetic
 from host.attention.output import softmax_to_real
 from host.attention.quantise import quantise
 from host.attention.reference import attention_softmax, float_softmax
 from host.attention.samples import shipped_operands
 from host.attention.softmax_plan import softmax_plan
-from host.sprint.accuracy import dense_outputs, pruned_mass
+from host.sprint.accuracy import certified_bound, dense_outputs, pruned_mass
 from host.sprint.calibration import quantile_threshold
 from host.sprint.pruning import InMemoryPruning
 from host.sprint.recompute import attend
@@ -107,6 +108,39 @@ def test_pruning_by_theta_is_within_the_bound_by_theta() -> None:
     total = np.exp(scale * (scores - top)).sum(axis=-1)
     bound = np.count_nonzero(~keep, axis=-1) * np.exp(scale * (theta - top[:, 0])) / total
     assert (pruned_mass(scores, keep, logit_scale=scale) <= bound).all()
+
+
+@few_examples
+@given(
+    case=sparse(),
+    theta=st.one_of(st.integers(-(2**17), 2**17), st.just(-np.inf), st.just(np.inf)),
+    bits=st.integers(8, 30),
+)
+def test_certified_selections_bound_their_error_without_the_pruned_tokens(case, theta, bits) -> None:
+    q, k, v, _, scale = case
+    thresholder = Thresholder(offset="conservative")
+    for when_all_pruned in ("keep_best", "keep_none"):
+        pruning = InMemoryPruning(theta=theta, thresholder=thresholder, when_all_pruned=when_all_pruned)
+        keep = pruning.select(q, k).keep
+        found = attend(q, k, v, keep, logit_scale=scale, probability_bits=bits)
+        arithmetic = Arithmetic(probability_bits=bits)
+        bound = certified_bound(found.sums, v, keep, theta=theta, logit_scale=scale, arithmetic=arithmetic)
+        assert (np.abs(found.outputs - dense_outputs(q, k, v, logit_scale=scale)) <= bound + SLACK).all()
+        assert (found.bound <= bound + SLACK).all()  # which knows what was pruned
+
+
+def test_a_low_threshold_certifies_a_small_error() -> None:
+    rng = np.random.default_rng(7)
+    q, k, v = (rng.integers(-128, 128, (rows, 32), np.int8) for rows in (10, 50, 50))
+    scores, scale = exact_scores(q, k), 1e-3
+    theta = scores.max(axis=-1) - 20 / scale  # logits of 20 below the largest
+    keep = InMemoryPruning(theta=theta, thresholder=Thresholder(offset="conservative")).select(q, k).keep
+    found = attend(q, k, v, keep, logit_scale=scale)
+    bound = certified_bound(found.sums, v, keep, theta=theta, logit_scale=scale, arithmetic=Arithmetic())
+    assert not keep.all()
+    assert bound.max() < 1e-5 * 255  # of which the most is the arithmetic of the kernel
+    with pytest.raises(ValueError, match="positive and finite"):
+        certified_bound(found.sums, v, keep, theta=theta, logit_scale=-1.0, arithmetic=Arithmetic())
 
 
 def test_heads_have_their_own_scales_and_share_keys() -> None:
