@@ -73,8 +73,10 @@ def chip_section(accelerator: Accelerator, stream: QueryStream, *, profile: str)
             source=f"{stream.valid} valid, {1 - stream.valid / stream.tokens:.0%} padding",
         ),
     )
-    note = f"`pim info --profile {profile}` says of every value of the chip whether it is published or assumed."
-    return Section(title="Chip", values=values, notes=(note,))
+    assumed = sum(quantity.provenance != "published" for quantity in chip.provenance)
+    note = f"{assumed} of the {len(chip.provenance)} values of the chip are not published but derived or assumed"
+    where = f", see {profile}" if profile.endswith(".toml") else f": `pim info --profile {profile}`"
+    return Section(title="Chip", values=values, notes=(f"{note}{where}.",))
 
 
 def accuracy_section(outcome: Outcome, pruning: InMemoryPruning, *, asked: float | None) -> Section:
