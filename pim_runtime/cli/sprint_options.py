@@ -35,7 +35,7 @@ CHIPS = {"S": "sprint-s", "M": "sprint-m", "L": "sprint-l"}
 DEFAULT = "(default: %(default)s)"
 PUBLISHED_VALID = 0.54  # of all tokens: 46 % padding, as reported of BERT on SQuAD
 MADE_UP_TOKENS, MADE_UP_DIM = 384, 64
-MOST_SCORES = 2**24
+MOST_SCORES = MOST_ELEMENTS = 2**24
 LONGEST_SEED = 18  # digits
 KEEP_FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
@@ -242,12 +242,18 @@ def _made_up(arguments: argparse.Namespace, drift: float) -> QueryStream:
             f"{heads} heads of {tokens:,} queries and tokens have {heads * tokens**2:,} scores, at most "
             f"{MOST_SCORES:,}: ask for fewer, with --n or --heads"
         )
+    dim = MADE_UP_DIM if arguments.d is None else arguments.d
+    if heads * tokens * dim > MOST_ELEMENTS:
+        raise ValueError(
+            f"{heads} heads of {tokens:,} keys of {dim:,} have {heads * tokens * dim:,} elements, at most "
+            f"{MOST_ELEMENTS:,}: ask for fewer, with --d, --n or --heads"
+        )
     return synthetic_stream(
         arguments.rng,
         heads=heads,
         queries=tokens,
         tokens=tokens,
-        dim=MADE_UP_DIM if arguments.d is None else arguments.d,
+        dim=dim,
         drift=drift,
         structure=arguments.structure,
     )
