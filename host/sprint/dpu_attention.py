@@ -34,8 +34,10 @@ __all__ = [
     "DpuRun",
     "DpuSetup",
     "PrunedRun",
+    "attention_spec",
     "kept_fraction_thresholds",
     "prune_on_dpus",
+    "run_on_dpus",
 ]
 
 DEFAULT_TASKLETS = 12  # eleven workers fill the pipeline, and leave WRAM for the tables of a head of 128 dimensions

@@ -16,7 +16,7 @@ from .sprint_options import (
     chosen_stream,
     chosen_thresholder,
 )
-from .sprint_quality_report import PERCENT, bounds_check, stream_section
+from .sprint_quality_report import PERCENT, bounds_check, percent, stream_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,7 +120,7 @@ def _table(points: Sequence[Point]) -> Table:
             PERCENT * (1 - point.quality.read_fraction),
             point.quality.macs_per_query,
             point.quality.comparisons_per_query,
-            PERCENT * point.quality.overlap,
+            percent(point.quality.overlap),
             point.quality.lost_queries,
         )
         for point in points

@@ -14,6 +14,9 @@ pytestmark = pytest.mark.quick
 SMALL = ("--queries", "drift:0.9", "--n", "40", "--valid", "32", "--d", "16", "--heads", "2")
 
 
+NO_DPUS = ("--dpu-queries", "0")
+
+
 def sections(tmp_path, *arguments):
     """The exit code, and the sections of the report by title."""
     file = tmp_path / "report.json"
@@ -50,7 +53,7 @@ def test_methods_can_be_chosen(tmp_path):
 
 
 def test_a_row_for_each_fraction(tmp_path):
-    code, found = sections(tmp_path, "table", *SMALL, "--keep", "0.05,0.1,1")
+    code, found = sections(tmp_path, "table", *SMALL, *NO_DPUS, "--keep", "0.05,0.1,1")
     rows = rows_of(found["Fractions to keep"])
     assert code == 0
     assert [row["keep"] for row in rows] == [5, 10, 100]
@@ -65,16 +68,31 @@ def test_a_row_for_each_fraction(tmp_path):
 def test_conservative_thresholds_keep_more(tmp_path):
     kept = []
     for conservative in ("off", "on"):
-        _, found = sections(tmp_path, "table", *SMALL, "--keep", "0.1", "--conservative", conservative)
+        _, found = sections(tmp_path, "table", *SMALL, *NO_DPUS, "--keep", "0.1", "--conservative", conservative)
         kept.append(rows_of(found["Fractions to keep"])[0]["kept"])
     assert kept[0] < kept[1]
+
+
+TINY = ("--queries", "random", "--n", "12", "--valid", "12", "--d", "8", "--keep", "0.1,1")
+
+
+def test_dpus_are_left_out_where_they_cannot_decide(tmp_path):
+    _, found = sections(tmp_path, "table", *TINY, "--msb", "3")
+    assert [row["DPUs: speed-up"] for row in rows_of(found["Fractions to keep"])] == [None, None]
+    assert any("DPUs are left out: keys with 3" in note for note in found["Fractions to keep"]["notes"])
+
+
+def test_a_single_query_has_no_overlap(tmp_path):
+    _, found = sections(tmp_path, "table", "--queries", "random", "--n", "1", "--d", "8", *NO_DPUS, "--keep", "1")
+    assert rows_of(found["Fractions to keep"])[0]["overlap"] is None
 
 
 @pytest.mark.parametrize("what", ["compare", "table"])
 def test_a_picture_has_its_numbers_beside_it(tmp_path, what):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "shown.svg"
-    assert main(["sprint", what, *SMALL, "--keep", "0.1,0.5", "--plot", str(picture)]) == 0
+    options = NO_DPUS if what == "table" else ()
+    assert main(["sprint", what, *SMALL, *options, "--keep", "0.1,0.5", "--plot", str(picture)]) == 0
     assert picture.read_text().count("<path") > 5
     numbers = list(csv.reader(picture.with_suffix(".csv").read_text().splitlines()))
     assert len(numbers) == 1 + (8 if what == "compare" else 2)
