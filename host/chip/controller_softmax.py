@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dpu_kernels.gemv import HEADER_BYTES, LARGEST_SUMS, MESSAGE_BYTES, ROW_TYPES, row_bytes, row_elements
+from dpu_kernels.gemv import HEADER_BYTES, LARGEST_SUMS, MESSAGE_BYTES, ROW_TYPES, RowType, row_bytes, row_elements
+from host.attention.operands import pack_rows
 from host.attention.partition import Partition
 from host.attention.reference import softmax_weights
 from host.attention.spec import AttentionSpec
@@ -42,7 +43,9 @@ class KvRoom:
                 f"{nr_banks // spec.kv_heads}"
             )
         self.places = Partition(banks_per_head, "interleave").over(spec.max_tokens)
-        self.row_bytes, self.elements = row_bytes(spec.dim, "int8"), row_elements(spec.dim, "int8")
+        row_type: RowType = "int4" if spec.dtype == "int4" else "int8"
+        self.row_bytes, self.elements = row_bytes(spec.dim, row_type), row_elements(spec.dim, row_type)
+        self.per_byte = ROW_TYPES[row_type]
         self.pair_bytes, self.matrices = 2 * self.row_bytes, 2 * layers
         self.layer_bytes = self.places.capacity * self.pair_bytes
         self.nbytes = layers * self.layer_bytes
@@ -96,19 +99,21 @@ class ControllerSoftmax:
             rows=rows,
             row_bytes=self._room.row_bytes,
             stride=self._room.pair_bytes,
-            per_byte=ROW_TYPES["int8"],
+            per_byte=self._room.per_byte,
         )
 
     def _append(self, layer: int, key: Vectors, value: Vectors) -> None:
         """k, v [kv_heads, dim] of the next token, to the bank of each head whose turn it is."""
         spec, room = self._spec, self._room
-        pairs = np.zeros((spec.kv_heads, 2, room.row_bytes), np.int8)
-        pairs[:, 0, : spec.dim], pairs[:, 1, : spec.dim] = key, value
+        pairs = np.zeros((spec.kv_heads, 2, room.row_bytes), np.uint8)
+        rows_of_pairs = np.stack([key, value], axis=1)
+        stored = pack_rows(rows_of_pairs) if room.per_byte > 1 else rows_of_pairs.view(np.uint8)
+        pairs[..., : stored.shape[-1]] = stored
         token = self._tokens[layer]
         owner, local = int(room.places.owner(token)), int(room.places.local(token))
         rows: list[NDArray[np.uint8] | None] = [None] * len(self._banks)
         for head, pair in enumerate(pairs):
-            rows[head * self._parts + owner] = pair.reshape(-1).view(np.uint8)
+            rows[head * self._parts + owner] = pair.reshape(-1)
         offset = self._offsets[layer] + local * room.pair_bytes
         self._banks.append(offset, rows, elements=key.size + value.size)
         self._tokens[layer] += 1

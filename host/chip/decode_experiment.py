@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dpu_kernels.gemv import row_bytes
+from dpu_kernels.gemv import RowType, row_bytes
 from host.llm.controller import Precision
 from host.llm.engine import NumpyEngine
 from host.llm.generation import Generation, generate, generated
@@ -77,7 +77,7 @@ def run_decode(
     Raises what `generate` raises, before the chip is asked.
     """
     started = time.perf_counter()
-    reference = generate(weights, NumpyEngine(weights), prompt, new_tokens, precision=precision)
+    reference = generate(weights, NumpyEngine(weights, kv_bits=chip.kv_bits), prompt, new_tokens, precision=precision)
     reference_seconds = time.perf_counter() - started
     logits: list[NDArray[np.int32]] = []
     counters: list[Mapping[Purpose, Moved]] = []
@@ -126,6 +126,7 @@ def closed_form(model: ModelConfig, chip: EmulatedChip, *, context: int) -> Mapp
     down, up = (sum(one.times * getattr(one, way) for one in kv.rounds) for way in ("down_bytes", "up_bytes"))
     shared = chip.kv.merge == "scores"
     queries = model.layers * model.heads * model.dim
+    row_type: RowType = "int4" if chip.kv_bits == 4 else "int8"
     return {
         "weights": Moved(
             transfers=weights.transfers,
@@ -139,7 +140,7 @@ def closed_form(model: ModelConfig, chip: EmulatedChip, *, context: int) -> Mapp
             down=int(down),
             up=int(up),
             controller_adds=(chip.kv.units_per_head - 1) * queries,
-            read_bytes=2 * context * model.layers * model.kv_heads * row_bytes(model.dim, "int8") if shared else 0,
+            read_bytes=2 * context * model.layers * model.kv_heads * row_bytes(model.dim, row_type) if shared else 0,
         ),
         "append": Moved(
             transfers=model.layers * (1 if shared else 2), down=2 * model.layers * model.kv_heads * model.dim

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dpu_kernels.gemv import ALL_ROWS, MAX_VECTORS, ROW_TYPES
 from host.attention.sums import SoftmaxSums
 from host.llm.engine import Accumulators, Vectors, attention_spec
+from host.llm.fixed_point import KvBits
 from host.llm.integer_decoder import TILE_TOKENS
 from host.llm.weights import OUTPUT, DecoderWeights, MatrixKey
 from host.machines.kv_placement import KvPlacement
@@ -37,7 +38,7 @@ class EmulatedChip:
     partition: how each matrix is cut; one block for every bank. kv: `document.head_per_bank`, whose banks come on top
     of those of the weights, or `document.banks_per_head`, whose K and V share these; k and v of new tokens have
     transfers of their own. fusion: whether matrices that take the same inputs share an exchange (S2-7).
-    tile_tokens: vectors that meet a row while a bank has it, 1 to 16 (S2-10).
+    tile_tokens: vectors that meet a row while a bank has it, 1 to 16 (S2-10). kv_bits: of elements of K and V.
 
     Raises MachineCapacityError or CapacityError where memory does not suffice, ValueError for what does not belong
     together, and what DpuSet raises.
@@ -52,6 +53,7 @@ class EmulatedChip:
         machine: Machine,
         fusion: Fusion = "separate",
         tile_tokens: int = TILE_TOKENS,
+        kv_bits: KvBits = 8,
         options: EngineOptions | None = None,
     ) -> None:
         if not 1 <= tile_tokens <= MAX_VECTORS:
@@ -65,7 +67,7 @@ class EmulatedChip:
             )
         model = weights.model
         self.partition, self.kv, self.fusion, self.tile_tokens = partition, kv, fusion, tile_tokens
-        self.traffic, spec = Traffic(), attention_spec(model)
+        self.kv_bits, self.traffic, spec = kv_bits, Traffic(), attention_spec(model, kv_bits)
         self._banks = EmulatedBanks(partition.units, traffic=self.traffic, machine=machine, options=options)
         try:
             room = None
@@ -127,11 +129,11 @@ class EmulatedChip:
         )
 
     def multiply(self, keys: Sequence[MatrixKey], vectors: Vectors) -> list[Accumulators]:
-        """As host.llm.engine.Engine says."""
+        """As host.llm.engine.Engine says; more vectors than a tile has take several passes over the weights."""
         if tuple(keys) in self._blocks:
             block = self._blocks[tuple(keys)]
-            return np.split(self._product(block, vectors), np.cumsum(block.sizes)[:-1].tolist(), axis=1)
-        return [self._product(self._blocks[key,], vectors) for key in keys]
+            return np.split(self._products(block, vectors), np.cumsum(block.sizes)[:-1].tolist(), axis=1)
+        return [self._products(self._blocks[key,], vectors) for key in keys]
 
     def attend(self, layer: int, q: Vectors, k: Vectors, v: Vectors) -> SoftmaxSums:
         """As host.llm.engine.Engine says."""
@@ -153,8 +155,13 @@ class EmulatedChip:
             per_byte=ROW_TYPES["int4"],
         )
 
-    def _product(self, block: Block, vectors: Vectors) -> Accumulators:
+    def _products(self, block: Block, vectors: Vectors) -> Accumulators:
         """[n, outputs] of vectors [n, inputs]."""
+        tiles = [vectors[start : start + self.tile_tokens] for start in range(0, len(vectors), self.tile_tokens)]
+        return np.concatenate([self._product(block, tile) for tile in tiles])
+
+    def _product(self, block: Block, vectors: Vectors) -> Accumulators:
+        """[n, outputs] of the vectors [n, inputs] of a tile."""
         count, outputs, inputs = len(vectors), sum(block.sizes), len(block.inputs)
         partial = self._banks.dots(
             "weights",

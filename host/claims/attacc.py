@@ -196,10 +196,10 @@ def share_of_attention_and_fc() -> Answer:
 
 def intensities() -> Answer:
     """C1-20: operations per byte that must be moved, of products with weights and of those with K and V."""
-    batches, element_bytes = range(1, 1025), FP16.kv_bits // 8
+    model, batches, element_bytes = gpt3(), range(1, 1025), FP16.kv_bits // 8
     fc, attention = [], set()
     for batch in batches:
-        operators = {operator.name: operator for operator in layer_operators(gpt3(), Step(batch=batch, context=2049))}
+        operators = {operator.name: operator for operator in layer_operators(model, Step(batch=batch, context=2049))}
         weights = [operators[name] for name in FC]
         elements = sum(one.weight_elements + one.input_elements + one.output_elements for one in weights)
         fc.append(sum(one.flops for one in weights) / (elements * element_bytes))

@@ -62,7 +62,7 @@ class DecodeEvidence:
         """Every way of cutting weights, each with every mode of K and V; once also token by token (S2-10)."""
         if not self._runs:
             weights = random_weights(toy(), seed=0)
-            ways = {*product(PARTITIONS, (HEAD_PER_BANK, FOUR_BANKS)), *product(PARTITIONS[:1], PLACEMENTS)}
+            ways = [*product(PARTITIONS[:1], PLACEMENTS), *product(PARTITIONS[1:], (HEAD_PER_BANK, FOUR_BANKS))]
             self._runs = [_run(weights, *way, tile_tokens=16) for way in ways]
             self._runs.append(_run(weights, PARTITIONS[2], FOUR_BANKS, tile_tokens=1))
         return self._runs

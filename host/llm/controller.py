@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from host.attention.sums import SoftmaxSums
 
-__all__ = ["ROTARY_BASE", "Accumulators", "Controller", "Precision", "Units", "rotary_angles"]
+from .engine import Accumulators
+from .fixed_point import Format
+
+__all__ = ["ROTARY_BASE", "Controller", "Precision", "Units", "rotary_angles"]
 
 Precision = Literal["integer", "float"]
-Accumulators = NDArray[np.int64]
 Units = NDArray[np.float64]
 """What one unit of an accumulator [..., n] stands for, [n]."""
 ROTARY_BASE = 10_000.0  # RoFormer, arXiv 2104.09864, section 3.2.2
@@ -31,14 +33,14 @@ class Controller(Protocol):
     def normalised(self, hidden: NDArray[Any], gains: NDArray[np.int16]) -> NDArray[np.int8]:
         """hidden / its root mean square * gains, as NORMALISED."""
 
-    def rotated(self, heads: Accumulators, unit: Units, positions: NDArray[np.int64]) -> NDArray[np.int8]:
-        """Queries or keys [n, heads, dim], turned by the angles of their positions [n], as HEAD; unit [heads, dim]."""
+    def rotated(self, heads: Accumulators, unit: Units, positions: NDArray[np.int64], form: Format) -> NDArray[np.int8]:
+        """Queries or keys [n, heads, dim], turned by the angles of their positions [n]; unit [heads, dim]."""
 
-    def values(self, heads: Accumulators, unit: Units) -> NDArray[np.int8]:
-        """Values [n, heads, dim] as HEAD."""
+    def values(self, heads: Accumulators, unit: Units, form: Format) -> NDArray[np.int8]:
+        """Values [n, heads, dim]."""
 
-    def averaged(self, sums: SoftmaxSums) -> NDArray[np.int8]:
-        """What heads saw: weighted values [..., dim] over the sum of weights, as HEAD."""
+    def averaged(self, sums: SoftmaxSums, form: Format) -> NDArray[np.int8]:
+        """What heads saw: weighted values [..., dim], which had the format, over the sum of weights, as HEAD."""
 
     def added(self, hidden: NDArray[Any], accumulators: Accumulators, unit: Units) -> NDArray[Any]:
         """Hidden states and what a layer adds to them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +13,7 @@ from host.attention.reference import attention_softmax
 from host.attention.spec import AttentionSpec
 from host.attention.sums import SoftmaxSums
 
-from .fixed_point import HEAD
+from .fixed_point import CACHED, HEAD, KvBits
 from .model import ModelConfig
 from .weights import DecoderWeights, MatrixKey
 
@@ -39,30 +38,37 @@ class Engine(Protocol):
     def forget(self) -> None:
         """Empty the caches."""
 
+    @property
+    def kv_bits(self) -> KvBits:
+        """Bits of an element of the caches."""
 
-def attention_spec(model: ModelConfig) -> AttentionSpec:
-    """The attention of a layer: int8 operands, softmax weights in Q24 (K-6), logits divided by sqrt(dim).
 
-    Raises AccumulatorOverflow for heads so long that sums cannot be proven to fit.
+def attention_spec(model: ModelConfig, kv_bits: KvBits) -> AttentionSpec:
+    """The attention of a layer: int8 queries, softmax weights in Q24 (K-6), logits divided by sqrt(dim).
+
+    Raises AccumulatorOverflow for heads so long that sums cannot be proven to fit, ValueError for other bits.
     """
+    if kv_bits not in CACHED:
+        raise ValueError(f"kv_bits = {kv_bits!r}: choose one of {', '.join(map(str, CACHED))}")
     return AttentionSpec(
         heads=model.heads,
         kv_heads=model.kv_heads,
         dim=model.dim,
         max_tokens=model.max_tokens,
-        dtype="int8",
+        dtype="int4" if kv_bits == 4 else "int8",
         norm="softmax",
         q_max=128,
-        kv_max=128,
-        logit_scales=(HEAD.scale**2 / model.dim**0.5,),
+        kv_max=1 << kv_bits - 1,
+        logit_scales=(HEAD.scale * CACHED[kv_bits].scale / model.dim**0.5,),
     )
 
 
 class NumpyEngine:
     """The reference: exact products and sums on this computer."""
 
-    def __init__(self, weights: DecoderWeights) -> None:
-        self._weights = weights
+    def __init__(self, weights: DecoderWeights, *, kv_bits: KvBits = 8) -> None:
+        self._weights, self.kv_bits = weights, kv_bits
+        self._spec = attention_spec(weights.model, kv_bits)
         self._cached: list[tuple[Vectors, Vectors]] = []
         self.forget()
 
@@ -83,10 +89,6 @@ class NumpyEngine:
         model = self._weights.model
         empty = np.empty((0, model.kv_heads, model.dim), np.int8)
         self._cached = [(empty, empty)] * model.layers
-
-    @cached_property
-    def _spec(self) -> AttentionSpec:
-        return attention_spec(self._weights.model)
 
     def _answer(self, q: Vectors, keys: Vectors, values: Vectors) -> SoftmaxSums:
         """Sums [heads, ...] of q [heads, dim] over keys, values [tokens, kv_heads, dim]."""

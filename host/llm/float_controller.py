@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from host.attention.sums import SoftmaxSums
 
-from .controller import Accumulators, Units, rotary_angles
-from .fixed_point import GATED, HEAD, NORMALISED
+from .controller import Units, rotary_angles
+from .engine import Accumulators
+from .fixed_point import GATED, HEAD, NORMALISED, Format
 from .model import ModelConfig
 from .weights import GAIN_FRACTION_BITS
 
@@ -36,19 +37,19 @@ class FloatController:
         root = np.where(mean > 0, np.sqrt(mean), 1.0)
         return NORMALISED.rounded(hidden / root * np.ldexp(gains.astype(np.float64), -GAIN_FRACTION_BITS))
 
-    def rotated(self, heads: Accumulators, unit: Units, positions: NDArray[np.int64]) -> NDArray[np.int8]:
+    def rotated(self, heads: Accumulators, unit: Units, positions: NDArray[np.int64], form: Format) -> NDArray[np.int8]:
         """As `Controller` says."""
         first, second = np.split(heads * unit, 2, axis=-1)
         cos, sin = (table[positions, None] for table in (self._cos, self._sin))
-        return HEAD.rounded(np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1))
+        return form.rounded(np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1))
 
-    def values(self, heads: Accumulators, unit: Units) -> NDArray[np.int8]:
+    def values(self, heads: Accumulators, unit: Units, form: Format) -> NDArray[np.int8]:
         """As `Controller` says."""
-        return HEAD.rounded(heads * unit)
+        return form.rounded(heads * unit)
 
-    def averaged(self, sums: SoftmaxSums) -> NDArray[np.int8]:
+    def averaged(self, sums: SoftmaxSums, form: Format) -> NDArray[np.int8]:
         """As `Controller` says."""
-        return HEAD.rounded(sums.weighted_values / sums.weight_sum[..., None].astype(np.float64) * HEAD.scale)
+        return HEAD.rounded(sums.weighted_values / sums.weight_sum[..., None].astype(np.float64) * form.scale)
 
     def added(self, hidden: NDArray[Any], accumulators: Accumulators, unit: Units) -> NDArray[Any]:
         """As `Controller` says."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from host.attention.sums import SoftmaxSums
 
-from .controller import Accumulators, Precision
-from .engine import Engine, Vectors
+from .controller import Precision
+from .engine import Accumulators, Engine, Vectors
+from .fixed_point import KvBits
 from .integer_decoder import TILE_TOKENS, Decoder, checked_tokens
 from .model import ModelConfig
 from .weights import OUTPUT, DecoderWeights, MatrixKey
@@ -54,6 +55,7 @@ class CountedEngine:
 
     def __init__(self, engine: Engine, *, layers: int, max_tokens: int) -> None:
         self._engine, self._lengths, self._cached = engine, [0] * layers, [0] * layers
+        self.kv_bits: KvBits = engine.kv_bits
         self.projected = np.zeros(layers, np.int64)
         self.reuses = np.zeros((layers, max_tokens), np.int64)
 

@@ -12,8 +12,9 @@ from host.attention.reference import weights_of_differences
 from host.attention.softmax_plan import softmax_plan
 from host.attention.sums import SoftmaxSums
 
-from .controller import Accumulators, Units, rotary_angles
-from .fixed_point import GATED, HEAD, HIDDEN, INNER, NORMALISED
+from .controller import Units, rotary_angles
+from .engine import Accumulators
+from .fixed_point import GATED, HEAD, HIDDEN, INNER, NORMALISED, Format
 from .model import ModelConfig
 from .weights import GAIN_FRACTION_BITS
 
@@ -53,20 +54,21 @@ class IntegerController:
         divisor = np.maximum(root, 1) << (GAIN_FRACTION_BITS - NORMALISED.fraction_bits)
         return NORMALISED.saturated(rdiv(numerator, divisor))
 
-    def rotated(self, heads: Accumulators, unit: Units, positions: NDArray[np.int64]) -> NDArray[np.int8]:
+    def rotated(self, heads: Accumulators, unit: Units, positions: NDArray[np.int64], form: Format) -> NDArray[np.int8]:
         """As `Controller` says."""
         first, second = np.split(INNER.requantised(heads, unit).astype(np.int64), 2, axis=-1)
         cos, sin = (table[positions, None] for table in (self._cos, self._sin))
         turned = np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
-        return HEAD.shifted(turned, INNER.fraction_bits + ANGLE_FRACTION_BITS)
+        return form.shifted(turned, INNER.fraction_bits + ANGLE_FRACTION_BITS)
 
-    def values(self, heads: Accumulators, unit: Units) -> NDArray[np.int8]:
+    def values(self, heads: Accumulators, unit: Units, form: Format) -> NDArray[np.int8]:
         """As `Controller` says."""
-        return HEAD.requantised(heads, unit)
+        return form.requantised(heads, unit)
 
-    def averaged(self, sums: SoftmaxSums) -> NDArray[np.int8]:
+    def averaged(self, sums: SoftmaxSums, form: Format) -> NDArray[np.int8]:
         """As `Controller` says."""
-        return HEAD.saturated(rdiv(sums.weighted_values, sums.weight_sum.astype(np.int64)[..., None]))
+        numerator = sums.weighted_values << (HEAD.fraction_bits - form.fraction_bits)
+        return HEAD.saturated(rdiv(numerator, sums.weight_sum.astype(np.int64)[..., None]))
 
     def added(self, hidden: NDArray[Any], accumulators: Accumulators, unit: Units) -> NDArray[Any]:
         """As `Controller` says."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .controller import Accumulators, Controller, Precision, Units
-from .engine import Engine
-from .fixed_point import GATED, HEAD, LOGIT, NORMALISED, Format
+from .controller import Controller, Precision, Units
+from .engine import Accumulators, Engine
+from .fixed_point import CACHED, GATED, HEAD, LOGIT, NORMALISED, Format
 from .float_controller import FloatController
 from .integer_controller import IntegerController
 from .weights import OUTPUT, DecoderWeights, MatrixKey, MatrixName, check_decodable
@@ -48,12 +48,13 @@ class Decoder:
             raise ValueError(f"tiles of {tile_tokens} tokens: at least 1")
         if precision not in CONTROLLERS:
             raise ValueError(f"precision = {precision!r}: choose one of {', '.join(CONTROLLERS)}")
-        self.model, self.length = weights.model, 0
+        self.model, self._cached = weights.model, CACHED[engine.kv_bits]
         self._weights, self._engine, self._tile_tokens = weights, engine, tile_tokens
         self._controller: Controller = CONTROLLERS[precision](weights.model)
+        self.forget()
 
     def forget(self) -> None:
-        """Start anew: an empty context."""
+        """Start anew: an empty context; also after an error, which may have left a part of a token."""
         self._engine.forget()
         self.length = 0
 
@@ -95,11 +96,11 @@ class Decoder:
         (q, q_unit), (k, k_unit), (v, v_unit) = (map(self._by_head, pair) for pair in projected)
         sums = self._engine.attend(
             layer,
-            self._controller.rotated(q, q_unit, positions),
-            self._controller.rotated(k, k_unit, positions),
-            self._controller.values(v, v_unit),
+            self._controller.rotated(q, q_unit, positions, HEAD),
+            self._controller.rotated(k, k_unit, positions, self._cached),
+            self._controller.values(v, v_unit, self._cached),
         )
-        seen = self._controller.averaged(sums).reshape(len(vectors), -1)
+        seen = self._controller.averaged(sums, self._cached).reshape(len(vectors), -1)
         return self._multiply(("projection",), layer, seen, HEAD)[0]
 
     def _feed_forward(self, layer: int, vectors: NDArray[np.int8]) -> tuple[Accumulators, Units]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -43,14 +43,22 @@ class Plan:
     @property
     def best_of_each_variant(self) -> tuple[Design, ...]:
         """The designs, best first, without those that only have another batch than one before them."""
-        first: dict[int, Design] = {}
-        for design in self.designs:
-            first.setdefault(id(design.variant), design)
-        return tuple(first.values())
+        return self._first_of(lambda design: id(design.variant))
+
+    @property
+    def best_of_each_machine(self) -> tuple[Design, ...]:
+        """The best design of every machine, the best machine first."""
+        return self._first_of(lambda design: design.variant.machine)
 
     def meets(self, design: Design) -> bool:
         """Whether a design meets the SLO, if there is one."""
         return self.slo_s is None or design.step_s <= self.slo_s
+
+    def _first_of(self, kind: Callable[[Design], Hashable]) -> tuple[Design, ...]:
+        first: dict[Hashable, Design] = {}
+        for design in self.designs:
+            first.setdefault(kind(design), design)
+        return tuple(first.values())
 
 
 def batches_to_try(most: int) -> list[int]:

@@ -71,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"who does softmax: the controller, or a bank for each head beside those of the weights {DEFAULT}",
     )
     chip.add_argument("--banks-per-head", type=count, metavar="N", help="that share a head (default: all there are)")
+    chip.add_argument("--kv-bits", type=int, choices=(4, 8), default=8, help=f"of elements of K and V {DEFAULT}")
     chip.add_argument(
         "--fusion", choices=("separate", "fused"), default="separate", help=f"of products with equal inputs {DEFAULT}"
     )
@@ -109,13 +110,19 @@ def run(arguments: argparse.Namespace) -> Report:
         machine=timed_machine(arguments, hardware),
         fusion=arguments.fusion,
         tile_tokens=arguments.tile,
+        kv_bits=arguments.kv_bits,
         options=chosen_options(arguments, engine=arguments.engine),
     ) as chip:
         setup_seconds = time.perf_counter() - started
         with progress("decoding", total=arguments.new) as advance:
             decode = run_decode(weights, chip, prompt, arguments.new, precision=arguments.precision, advance=advance)
         recomputed = generate(
-            weights, NumpyEngine(weights), prompt, arguments.new, cache="recomputed", precision=arguments.precision
+            weights,
+            NumpyEngine(weights, kv_bits=arguments.kv_bits),
+            prompt,
+            arguments.new,
+            cache="recomputed",
+            precision=arguments.precision,
         )
         return Report(
             title=f"{model.name} decodes on {arguments.banks} emulated banks",

@@ -60,7 +60,8 @@ def model_section(weights: DecoderWeights, chip: EmulatedChip, arguments: argpar
         ),
         Value(
             name="K and V",
-            value=f"{chip.kv.units_per_head} banks per head" if shared else "a bank per head",
+            value=f"int{chip.kv_bits}, "
+            + (f"{chip.kv.units_per_head} banks per head" if shared else "a bank per head"),
             origin="exact",
             source="softmax at the controller, in integers" if shared else "softmax in these banks, beside the others",
         ),

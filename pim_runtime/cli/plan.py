@@ -100,13 +100,15 @@ def run(arguments: argparse.Namespace) -> Report:
     with progress("machines", total=len(names)) as advance:
         found = plan(_each(names, query, advance), goal=arguments.goal, slo_s=arguments.slo, batches=arguments.batch)
     seconds = time.perf_counter() - began
-    table = _designs_table(found, found.best_of_each_variant[: arguments.top])
+    machines = _designs_table(found, found.best_of_each_machine, title="The best of each machine")
+    best = _designs_table(found, found.best_of_each_variant[: arguments.top], title="The best of all")
+    tables = (machines, best) if len(names) > 1 else (best,)
     return Report(
         title=f"Plans for {described.model.name}",
         sections=(
             model_section(described, longest=arguments.len),
             _question_section(arguments, query, found, seconds),
-            Section(title="Designs", tables=(table,), notes=_notes(found)),
+            Section(title="Designs", tables=tables, notes=_notes(found)),
             _best_section(found.designs[0]),
             *picture_section(
                 arguments.plot, lambda: _picture(found, described.model.name), _designs_table(found, found.designs)
@@ -144,9 +146,9 @@ def _question_section(arguments: argparse.Namespace, query: Query, found: Plan, 
     return Section(title="Question", values=values, checks=(check,))
 
 
-def _designs_table(found: Plan, designs: Sequence[Design]) -> Table:
+def _designs_table(found: Plan, designs: Sequence[Design], title: str = "") -> Table:
     rows = tuple(_row(rank, design, found) for rank, design in enumerate(designs, start=1))
-    return Table(title="", columns=_COLUMNS, rows=rows)
+    return Table(title=title, columns=_COLUMNS, rows=rows)
 
 
 def _row(rank: int, design: Design, found: Plan) -> tuple[Cell, ...]:

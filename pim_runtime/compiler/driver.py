@@ -18,7 +18,6 @@ from typing import Any
 
 from numba import types
 
-from ..device.run_record import MAX_TASKLETS
 from ..device.tasklet import Checks
 from ..language.closure import Closure
 from . import library, raw, views  # noqa: F401 - their import makes the device library known to numba
@@ -41,8 +40,9 @@ PACKAGE = __package__.rpartition(".")[0]
 
 TEMPLATE = '''"""Driver of one kernel, written by {package}.compiler.driver; `kernel` is put in beside it."""
 
-from numba import int64, njit
+from numba import njit
 
+from {package}.compiler.generators import generator_of, keep_generator
 from {package}.device.faults import FaultCode, raise_fault
 from {package}.device.guards import heed_interrupt
 from {package}.device.raw import peek, poke
@@ -51,7 +51,7 @@ from {package}.device.scheduler import FINISHED, block, boot, flush_counters, ma
 from {package}.device.tasklet import {tasklet} as Tasklet
 
 
-@njit(nogil=True)
+@njit(nogil=True, no_cfunc_wrapper=True)
 def drive(
     mram, wram, mram_stride, wram_stride, first, last, nr_tasklets, run, counters, counters_stride, phases, measured
 ):
@@ -79,8 +79,11 @@ def drive(
         poke(phases + 8 * dpu, peek(run + 8 * PHASE))
 '''
 
+CREATE_GENERATORS = """for i in range(nr_tasklets):
+            tasklets = keep_generator(i, kernel(Tasklet(i, nr_tasklets, m, w, run, meters + meters_stride * i)))"""
+
 # One step of a generator. No `try` around it: compiled code would take any fault for the end of the generator.
-STEP_GENERATOR = """for code in tasklets[i]:
+STEP_GENERATOR = """for code in generator_of(tasklets, i):
                         finished = False
                         block(run, w, i, nr_tasklets, code, rows)
                         break"""
@@ -90,15 +93,10 @@ STEP_FUNCTION = "kernel(Tasklet(i, nr_tasklets, m, w, run, meters + meters_strid
 def driver_text(closure: Closure, checks: Checks = "on") -> str:
     """Source of the driver of a kernel."""
     blocking = inspect.isgeneratorfunction(closure.kernel)
-    # int64(i), not i: a literal would give every generator a type of its own, and an indexed tuple needs one type.
-    created = ",\n            ".join(
-        f"kernel(Tasklet(int64({i}), nr_tasklets, m, w, run, meters + meters_stride * {i}))"
-        for i in range(MAX_TASKLETS)
-    )
     return TEMPLATE.format(
         package=PACKAGE,
         tasklet="Tasklet" if checks == "on" else "UncheckedTasklet",
-        create=f"tasklets = (\n            {created},\n        )" if blocking else "pass",
+        create=CREATE_GENERATORS if blocking else "pass",
         step=STEP_GENERATOR if blocking else STEP_FUNCTION,
     )
 

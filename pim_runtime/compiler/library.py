@@ -13,6 +13,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
 from ..device import alloc, arith, faults, guards, log, meters, mram, perfcounter, scheduler, sync, tasklet
+from .pipeline import LINKED
 
 __all__: list[str] = []
 
@@ -32,7 +33,7 @@ INLINED = (
 
 
 def _register(function: Any) -> None:
-    options = {"no_cfunc_wrapper": True, "forceinline": function in INLINED}
+    options = {**LINKED, "forceinline": function in INLINED}
     overload(function, jit_options=options, strict=False)(lambda *args: function)
 
 
@@ -42,7 +43,7 @@ for _module in MODULES:
             _register(_function)
 
 
-@overload(tasklet.is_checked, jit_options={"forceinline": True}, strict=False)
+@overload(tasklet.is_checked, jit_options={**LINKED, "forceinline": True}, strict=False)
 def _(t: Any) -> Any:
     return (lambda t: False) if t.instance_class is tasklet.UncheckedTasklet else (lambda t: True)
 
@@ -63,7 +64,7 @@ def append_words(typingctx: Any, t: Any, values: Any) -> Any:
     return types.void(t, values), codegen
 
 
-@overload(log.printf, prefer_literal=True, strict=False)
+@overload(log.printf, prefer_literal=True, strict=False, jit_options=LINKED)
 def _(t: Any, text: Any, *arguments: Any) -> Any:
     if not isinstance(text, types.StringLiteral):
         raise TypingError("printf takes a literal format")

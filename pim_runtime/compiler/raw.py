@@ -1,7 +1,7 @@
 """Loads, stores and bit counting for `device.raw` and `device.bits`: one instruction each.
 
-Plain `@overload` around `@intrinsic`, never `inline="always"`: numba's dead-code removal does not see
-stores through inlined overloads, and drops them.
+Never `inline="always"` for what stores: numba's dead-code removal does not see stores through inlined overloads, and
+drops them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba.core.typing.templates import ConcreteTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, overload
 
 from ..device import bits, raw
+from .pipeline import LINKED
 
 __all__: list[str] = []
 
@@ -20,87 +22,52 @@ INT8, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 CACHE_LINE_BYTES = 64
 
 
-@intrinsic
-def load_int64(typingctx: Any, address: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], INT64.as_pointer()))
+def _compiled_to(function: Any, signature: Any) -> Any:
+    """Decorator: code that stands for every call of `function`, in the caller itself."""
 
-    return types.int64(types.int64), codegen
+    def register(codegen: Any) -> Any:
+        infer_global(function)(type(function.__name__, (ConcreteTemplate,), {"cases": [signature]}))
+        lower_builtin(function, *signature.args)(codegen)
+        return codegen
 
-
-@intrinsic
-def load_shared_int64(typingctx: Any, address: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load_atomic(builder.inttoptr(args[0], INT64.as_pointer()), "monotonic", 8)
-
-    return types.int64(types.int64), codegen
+    return register
 
 
-@intrinsic
-def store_int64(typingctx: Any, address: Any, value: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+@_compiled_to(raw.peek, types.int64(types.int64))
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.load(builder.inttoptr(args[0], INT64.as_pointer()))
 
 
-@intrinsic
-def load_int8(typingctx: Any, address: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], INT8.as_pointer()))
-
-    return types.int8(types.int64), codegen
+@_compiled_to(raw.peek_shared, types.int64(types.int64))
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.load_atomic(builder.inttoptr(args[0], INT64.as_pointer()), "monotonic", 8)
 
 
-@intrinsic
-def store_int8(typingctx: Any, address: Any, value: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.store(builder.trunc(args[1], INT8), builder.inttoptr(args[0], INT8.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+@_compiled_to(raw.poke, types.void(types.int64, types.int64))
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    builder.store(args[1], builder.inttoptr(args[0], INT64.as_pointer()))
+    return context.get_dummy_value()
 
 
-@intrinsic
-def count_leading_zeros(typingctx: Any, pattern: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.int64), codegen
+@_compiled_to(raw.peek8, types.int8(types.int64))
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.load(builder.inttoptr(args[0], INT8.as_pointer()))
 
 
-@intrinsic
-def count_ones(typingctx: Any, pattern: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
-
-    return types.int64(types.int64), codegen
+@_compiled_to(raw.poke8, types.void(types.int64, types.int64))
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    builder.store(builder.trunc(args[1], INT8), builder.inttoptr(args[0], INT8.as_pointer()))
+    return context.get_dummy_value()
 
 
-@overload(raw.peek, strict=False)
-def _(address: Any) -> Any:
-    return lambda address: load_int64(address)
+@_compiled_to(bits.leading_zeros, types.int64(types.int64))
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 0))
 
 
-@overload(raw.peek_shared, strict=False)
-def _(address: Any) -> Any:
-    return lambda address: load_shared_int64(address)
-
-
-@overload(raw.poke, strict=False)
-def _(address: Any, value: Any) -> Any:
-    return lambda address, value: store_int64(address, value)
-
-
-@overload(raw.peek8, strict=False)
-def _(address: Any) -> Any:
-    return lambda address: load_int8(address)
-
-
-@overload(raw.poke8, strict=False)
-def _(address: Any, value: Any) -> Any:
-    return lambda address, value: store_int8(address, value)
+@_compiled_to(bits.ones, types.int64(types.int64))
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.ctpop(args[0])
 
 
 @intrinsic
@@ -116,7 +83,7 @@ def prefetch_line(typingctx: Any, address: Any) -> Any:
     return types.void(types.int64), codegen
 
 
-@overload(raw.prefetch, jit_options={"forceinline": True}, strict=False)
+@overload(raw.prefetch, jit_options={**LINKED, "forceinline": True}, strict=False)
 def _(address: Any, nr_bytes: Any) -> Any:
     def prefetch(address: Any, nr_bytes: Any) -> None:
         # The first lines without a loop: where the size is a constant, nothing else is left of all this.
@@ -146,16 +113,6 @@ def copy_bytes(typingctx: Any, target: Any, source: Any, nr_bytes: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
-@overload(raw.copy_words, jit_options={"forceinline": True}, strict=False)
+@overload(raw.copy_words, jit_options={**LINKED, "forceinline": True}, strict=False)
 def _(target: Any, source: Any, nr_words: Any) -> Any:
     return lambda target, source, nr_words: copy_bytes(target, source, 8 * nr_words)
-
-
-@overload(bits.leading_zeros, strict=False)
-def _(pattern: Any) -> Any:
-    return lambda pattern: count_leading_zeros(pattern)
-
-
-@overload(bits.ones, strict=False)
-def _(pattern: Any) -> Any:
-    return lambda pattern: count_ones(pattern)

@@ -10,15 +10,16 @@ from typing import Any
 from numba.core import types
 from numba.core.errors import TypingError
 from numba.core.typing import signature
-from numba.core.typing.typeof import typeof_impl
-from numba.extending import lower_builtin, models, overload_attribute, overload_method, register_model
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.core.typing.typeof import typeof, typeof_impl
+from numba.extending import lower_builtin, lower_getattr_generic, models, overload_method, register_model
 
 from .. import device
 from ..device.integers import IntegerType
 from ..device.library import DpuFunction
 from ..device.view import wram_view
 from ..symbols import Barrier, MramSymbol, Mutex, Semaphore, WramSymbol
-from .pipeline import helper_jit
+from .pipeline import LINKED, helper_jit
 
 __all__ = ["CastType", "ConstantType", "value_type"]
 
@@ -124,41 +125,42 @@ for _name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "u
     _define_cast(getattr(device, _name))
 
 
-def _define_constant(cls: type, attribute: str, path: str) -> None:
-    """`x.attribute` in a kernel is the constant that the Python object has there."""
+def _define_constants(cls: type, path: str, *names: str) -> None:
+    """`x.name` in a kernel is the constant that the Python object has there."""
 
-    def constant(owner: Any) -> Any:
-        python_object = getattr(owner, path)
-        if not hasattr(python_object, attribute):
-            return None  # a barrier has no mutex bit: numba says so, with the place
-        value = getattr(python_object, attribute)
-        return lambda owner: value
+    @infer_getattr
+    class Constants(AttributeTemplate):
+        key = cls
 
-    overload_attribute(cls, attribute, strict=False)(constant)
+        def generic_resolve(self, owner: Any, name: str) -> Any:
+            number = getattr(getattr(owner, path), name, None) if name in names else None
+            return None if number is None else typeof(number)  # a barrier has no bit: numba says so, with the place
 
-
-for _attribute in ("itemsize", "bits", "signed", "unsigned_64", "shift_mask", "pattern_mask"):
-    _define_constant(CastType, _attribute, "kind")
-for _attribute in ("address", "size", "nbytes", "itemsize"):
-    _define_constant(MramSymbolType, _attribute, "value")
-    _define_constant(WramSymbolType, _attribute, "value")
-for _attribute in ("address", "bit"):
-    _define_constant(SyncType, _attribute, "value")
+    @lower_getattr_generic(cls)
+    def _(context: Any, builder: Any, owner: Any, value: Any, name: str) -> Any:
+        number = getattr(getattr(owner, path), name)
+        return context.get_constant(typeof(number), number)
 
 
-@overload_method(WramSymbolType, "array", strict=False)
+_define_constants(CastType, "kind", "itemsize", "bits", "signed", "unsigned_64", "shift_mask", "pattern_mask")
+_define_constants(MramSymbolType, "value", "address", "size", "nbytes", "itemsize")
+_define_constants(WramSymbolType, "value", "address", "size", "nbytes", "itemsize")
+_define_constants(SyncType, "value", "address", "bit")
+
+
+@overload_method(WramSymbolType, "array", strict=False, jit_options=LINKED)
 def _(symbol: WramSymbolType, t: Any) -> Any:
     kind, address, size = symbol.value.kind, symbol.value.address, symbol.value.size
     return lambda symbol, t: wram_view(t, kind, address, size)
 
 
-@overload_method(WramSymbolType, "load", strict=False)
+@overload_method(WramSymbolType, "load", strict=False, jit_options=LINKED)
 def _(symbol: WramSymbolType, t: Any) -> Any:
     kind, address = symbol.value.kind, symbol.value.address
     return lambda symbol, t: wram_view(t, kind, address, 1)[0]
 
 
-@overload_method(WramSymbolType, "store", strict=False)
+@overload_method(WramSymbolType, "store", strict=False, jit_options=LINKED)
 def _(symbol: WramSymbolType, t: Any, value: Any) -> Any:
     kind, address = symbol.value.kind, symbol.value.address
 

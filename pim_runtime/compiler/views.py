@@ -13,7 +13,17 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic, models, overload, overload_attribute, overload_method, register_model
+from numba.core.typing import signature
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
+from numba.extending import (
+    intrinsic,
+    lower_builtin,
+    lower_getattr,
+    models,
+    overload,
+    overload_method,
+    register_model,
+)
 
 from ..device.faults import FaultCode, KernelFault, raise_fault
 from ..device.integers import IntegerType
@@ -21,6 +31,7 @@ from ..device.raw import peek
 from ..device.run_record import FAULT_CODE, FAULT_SITE, FAULT_VALUES, WRAM_END
 from ..device.tasklet import Checks, UncheckedTasklet
 from ..device.view import wram_view
+from .pipeline import LINKED
 from .types import CastType, value_type
 
 __all__ = ["NO_SITE", "ViewType", "load_element", "store_element"]
@@ -68,9 +79,13 @@ def make_view(typingctx: Any, maker: Any, kind: Any, pointer: Any, length: Any, 
     return view_type(maker, kind, types.int64, types.int64, types.int64, types.int64), codegen
 
 
+def _members(context: Any, builder: Any, view_type: ViewType, value: Any) -> Any:
+    return cgutils.create_struct_proxy(view_type)(context, builder, value=value)
+
+
 def _checked_cell(context: Any, builder: Any, view_type: ViewType, value: Any, index: Any, site: Any) -> Any:
     """Pointer to the element; leaves the function in fault when the index is outside the view."""
-    view = cgutils.create_struct_proxy(view_type)(context, builder, value=value)
+    view = _members(context, builder, view_type, value)
     if view_type.checks == "on":
         _check_index(context, builder, view, index, site)
     element = context.get_data_type(view_type.element)
@@ -93,94 +108,116 @@ def _check_index(context: Any, builder: Any, view: Any, index: Any, site: Any) -
         context.call_conv.return_user_exc(builder, KernelFault, ())
 
 
+def _loaded(context: Any, builder: Any, sig: Any, args: Any, site: Any) -> Any:
+    """args: view, index."""
+    view = sig.args[0]
+    cell = _checked_cell(context, builder, view, args[0], args[1], site)
+    return context.cast(builder, builder.load(cell), view.element, sig.return_type)
+
+
+def _stored(context: Any, builder: Any, sig: Any, args: Any, site: Any) -> Any:
+    """args: view, index, value, which is truncated to the element."""
+    view = sig.args[0]
+    cell = _checked_cell(context, builder, view, args[0], args[1], site)
+    wide = context.cast(builder, args[2], sig.args[2], types.int64)
+    builder.store(context.cast(builder, wide, types.int64, view.element), cell)
+    return context.get_dummy_value()
+
+
+def _storable(value: Any) -> Any:
+    """The type that a value is stored from."""
+    if not isinstance(value, types.Integer | types.Boolean):
+        raise TypingError(f"DPU kernels are integer-only, but this is {value}")
+    return types.unliteral(value)
+
+
 @intrinsic
 def load_element(typingctx: Any, view: Any, index: Any, site: Any) -> Any:
     """view[index]; `site` is the source place that a fault reports."""
-    result = value_type(view.kind)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        cell = _checked_cell(context, builder, view, *args)
-        return context.cast(builder, builder.load(cell), view.element, result)
+        return _loaded(context, builder, sig, args[:2], args[2])
 
-    return result(view, types.int64, types.int64), codegen
+    return value_type(view.kind)(view, types.int64, types.int64), codegen
 
 
 @intrinsic
 def store_element(typingctx: Any, view: Any, index: Any, value: Any, site: Any) -> Any:
     """view[index] = value, truncated to the element."""
-    if not isinstance(value, types.Integer | types.Boolean):
-        raise TypingError(f"DPU kernels are integer-only, but this is {value}")
-    stored = types.unliteral(value)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        cell = _checked_cell(context, builder, view, args[0], args[1], args[3])
-        wide = context.cast(builder, args[2], stored, types.int64)
-        builder.store(context.cast(builder, wide, types.int64, view.element), cell)
-        return context.get_dummy_value()
+        return _stored(context, builder, sig, args[:3], args[3])
 
-    return types.void(view, types.int64, stored, types.int64), codegen
+    return types.void(view, types.int64, _storable(value), types.int64), codegen
 
 
-@overload(operator.getitem, strict=False)
-def _(view: Any, index: Any) -> Any:
-    if isinstance(view, ViewType) and isinstance(index, INDEX):
-        return lambda view, index: load_element(view, index, NO_SITE)
-    return None
+@infer_global(operator.getitem)
+class _GetItem(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        view, index = args
+        if isinstance(view, ViewType) and isinstance(index, INDEX):
+            return signature(value_type(view.kind), view, types.int64)
+        return None
 
 
-@overload(operator.setitem, strict=False)
-def _(view: Any, index: Any, value: Any) -> Any:
-    if isinstance(view, ViewType) and isinstance(index, INDEX):
-
-        def store(view: Any, index: Any, value: Any) -> None:
-            store_element(view, index, value, NO_SITE)
-
-        return store
-    return None
+@lower_builtin(operator.getitem, ViewType, types.int64)
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return _loaded(context, builder, sig, args, INT64(NO_SITE))
 
 
-def _reader(member: str) -> Any:
-    """An intrinsic that reads one member of a view."""
-
-    @intrinsic
-    def read(typingctx: Any, view: Any) -> Any:
-        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return getattr(cgutils.create_struct_proxy(view)(context, builder, value=args[0]), member)
-
-        return types.int64(view), codegen
-
-    return read
+@infer_global(operator.setitem)
+class _SetItem(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        view, index, value = args
+        if isinstance(view, ViewType) and isinstance(index, INDEX):
+            return signature(types.void, view, types.int64, _storable(value))
+        return None
 
 
-read_length = _reader("length")
+@lower_builtin(operator.setitem, ViewType, types.int64, types.Any)
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return _stored(context, builder, sig, args, INT64(NO_SITE))
 
 
-@overload(len, strict=False)
-def _(view: Any) -> Any:
-    return (lambda view: read_length(view)) if isinstance(view, ViewType) else None
+@infer_global(len)
+class _Len(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(types.int64, *args) if isinstance(args[0], ViewType) else None
 
 
-def _define_attribute(member: str) -> None:
-    read = _reader(member)
-    overload_attribute(ViewType, member, strict=False)(lambda view: lambda view: read(view))
+@lower_builtin(len, ViewType)
+def _(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return _members(context, builder, sig.args[0], args[0]).length
 
 
-for _member in ("pointer", "base", "run"):
-    _define_attribute(_member)
+@infer_getattr
+class _ViewAttributes(AttributeTemplate):
+    key = ViewType
+
+    def generic_resolve(self, view: Any, attribute: str) -> Any:
+        return types.int64 if attribute in ATTRIBUTES else None
 
 
-@overload_attribute(ViewType, "address", strict=False)
-def _(view: Any) -> Any:
-    return lambda view: view.pointer - view.base
+ATTRIBUTES = {
+    "pointer": lambda builder, view, members: members.pointer,
+    "base": lambda builder, view, members: members.base,
+    "run": lambda builder, view, members: members.run,
+    "address": lambda builder, view, members: builder.sub(members.pointer, members.base),
+    "nbytes": lambda builder, view, members: builder.mul(members.length, INT64(view.kind.itemsize)),
+}
 
 
-@overload_attribute(ViewType, "nbytes", strict=False)
-def _(view: Any) -> Any:
-    itemsize = view.kind.itemsize
-    return lambda view: itemsize * len(view)
+def _define_attribute(name: str, value_of: Any) -> None:
+    @lower_getattr(ViewType, name)
+    def _(context: Any, builder: Any, view: ViewType, value: Any) -> Any:
+        return value_of(builder, view, _members(context, builder, view, value))
 
 
-@overload_method(ViewType, "window", strict=False)
+for _name, _value_of in ATTRIBUTES.items():
+    _define_attribute(_name, _value_of)
+
+
+@overload_method(ViewType, "window", strict=False, jit_options=LINKED)
 def _(view: Any, first: Any, length: Any) -> Any:
     kind, itemsize, checked = view.kind, view.kind.itemsize, view.checks == "on"
 
@@ -193,7 +230,7 @@ def _(view: Any, first: Any, length: Any) -> Any:
     return window
 
 
-@overload(wram_view, strict=False)
+@overload(wram_view, strict=False, jit_options=LINKED)
 def _(t: Any, kind: Any, address: Any, length: Any) -> Any:
     if not isinstance(kind, CastType):
         raise TypingError(f"the second argument is an integer type such as int32, not {kind}")

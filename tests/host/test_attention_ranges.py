@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpu_kernels.attention import products_of, shapes
 from host.attention.operands import operand_type
 from host.attention.ranges import (
     AccumulatorOverflow,
@@ -71,6 +72,29 @@ def test_outputs_of_softmax_stop_below_two_to_the_63() -> None:
         check(dtype="int32", q_max=1, k_max=1, v_max=2**27)
     assert (overflow.value.accumulator, overflow.value.need_bits, overflow.value.have_bits) == ("outputs", 65, 64)
     check(dtype="int32", q_max=1, k_max=1, v_max=2**27, probability_bits=23)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_products_of_32_bits_hold_the_largest_weight_times_the_outermost_values(norm: Any, bits: int) -> None:
+    narrow = [
+        probability_bits for probability_bits in range(1, 31) if products_of(bits, norm, probability_bits) == "int32"
+    ]
+    assert narrow == (list(range(1, 25)) if bits == 8 and norm.startswith("softmax") else [])
+    int32 = np.iinfo(np.int32)
+    for probability_bits in narrow:
+        for value in (-(1 << bits - 1), (1 << bits - 1) - 1):
+            assert int32.min <= value << probability_bits <= int32.max
+
+
+def test_products_that_could_overflow_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest magnitude of a value is that of its lowest, so nothing is refused that fits."""
+    check(probability_bits=25)
+    monkeypatch.setattr(shapes, "INT32_PROBABILITY_BITS", 25)
+    check(probability_bits=25, v_max=64)
+    with pytest.raises(AccumulatorOverflow, match=r"products of int8 softmax .* need 34 bits") as overflow:
+        check(probability_bits=25)
+    assert (overflow.value.accumulator, overflow.value.largest_operand) == ("products", 64)
 
 
 def test_outputs_of_div_d_are_scores_times_values() -> None:

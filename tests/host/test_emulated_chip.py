@@ -16,6 +16,8 @@ from host.chip.document import banks_per_head, head_per_bank
 from host.chip.emulated_chip import EmulatedChip
 from host.chip.host_port import HostPort, Message
 from host.chip.traffic import Moved
+from host.llm.engine import NumpyEngine
+from host.llm.generation import generate
 from host.llm.model import toy
 from host.llm.weights import random_weights
 from host.machines.capacity import MachineCapacityError
@@ -69,24 +71,25 @@ def check_timelines(chip):
 # --- bits and counters -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick
-@settings(max_examples=4)
+@settings(max_examples=6)
 @given(
     parts=st.sampled_from([(4, 1), (1, 4), (2, 2), (3, 1), (1, 3)]),
     banks=st.integers(1, 3),
     fusion=st.sampled_from(["separate", "fused"]),
     prompt=st.lists(st.integers(0, 10), min_size=1, max_size=2),
     tile_tokens=st.integers(1, 2),
+    kv_bits=st.sampled_from([4, 8]),
 )
-def test_shared_heads_with_any_cut(parts, banks, fusion, prompt, tile_tokens):
+def test_shared_heads_with_any_cut(parts, banks, fusion, prompt, tile_tokens, kv_bits):
     """Sizes that do not divide, too: 12 rows in 3 x ..., 11 logits in 4."""
     partition = WeightPartition(*parts)
-    check_decode(TINY, partition, shared(banks), prompt, 2, options=INTERPRETED, fusion=fusion, tile_tokens=tile_tokens)
+    more = {"fusion": fusion, "tile_tokens": tile_tokens, "kv_bits": kv_bits}
+    check_decode(TINY, partition, shared(banks), prompt, 2, options=INTERPRETED, **more)
 
 
-@pytest.mark.quick
-def test_a_bank_for_each_head_interpreted():
-    check_decode(TINY, oned_out(2), HEAD_PER_BANK, [3, 1], 2, options=INTERPRETED)
+@pytest.mark.parametrize("kv_bits", [4, 8])
+def test_a_bank_for_each_head_interpreted(kv_bits):
+    check_decode(TINY, oned_out(2), HEAD_PER_BANK, [3, 1], 2, options=INTERPRETED, kv_bits=kv_bits)
 
 
 @pytest.mark.parametrize("precision", ["integer", "float"])
@@ -120,6 +123,15 @@ def test_tiles_read_the_weights_once_and_change_no_bit():
         found[tile_tokens] = decode.logits
     assert np.array_equal(found[16], found[1])
     assert np.array_equal(found[16], found[7])
+
+
+def test_more_vectors_than_a_tile_take_several_passes():
+    weights, prompt = random_weights(GROUPED, seed=5), list(range(20))
+    expected = generate(weights, NumpyEngine(weights), prompt, 1)
+    with chip_of(weights, oned_out(8), shared(1), tile_tokens=4) as chip:
+        found = generate(weights, chip, prompt, 1, tile_tokens=20)
+        assert chip.traffic.now()["weights"].read_bytes == prompt_weight_bytes(chip, tokens=20)
+    assert np.array_equal(found.logits, expected.logits)
 
 
 @pytest.mark.parametrize(("r", "c"), [(8, 1), (1, 8), (4, 2)])

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from host.attention.sums import SoftmaxSums
 from host.llm.catalogue import published_model
 from host.llm.engine import NumpyEngine
-from host.llm.fixed_point import GATED, HEAD, HIDDEN, INNER, NORMALISED
+from host.llm.fixed_point import GATED, HEAD, HIDDEN, INNER, LOGIT, NORMALISED
 from host.llm.float_controller import FloatController
 from host.llm.generation import generate
 from host.llm.integer_controller import IntegerController
 from host.llm.integer_decoder import Decoder
 from host.llm.model import toy
 from host.llm.parameters import parameters
-from host.llm.weights import GAIN_FRACTION_BITS, Matrix, matrix_keys, matrix_shape, random_weights
+from host.llm.weights import GAIN_FRACTION_BITS, OUTPUT, Matrix, MatrixKey, matrix_keys, matrix_shape, random_weights
 
 pytestmark = pytest.mark.quick
 
@@ -28,9 +28,9 @@ TWO_MATRICES = replace(TINY, ffn_matrices=2, activation="relu")
 ONE = 1 << GAIN_FRACTION_BITS
 
 
-def decoded(model, prompt, new_tokens, seed=0, **options):
+def decoded(model, prompt, new_tokens, seed=0, kv_bits=8, **options):
     weights = random_weights(model, seed=seed)
-    return generate(weights, NumpyEngine(weights), prompt, new_tokens, **options)
+    return generate(weights, NumpyEngine(weights, kv_bits=kv_bits), prompt, new_tokens, **options)
 
 
 @settings(max_examples=8)
@@ -40,10 +40,13 @@ def decoded(model, prompt, new_tokens, seed=0, **options):
     prompt=st.lists(st.integers(0, 22), min_size=1, max_size=12),
     new_tokens=st.integers(1, 8),
     tile_tokens=st.integers(1, 16),
+    kv_bits=st.sampled_from([4, 8]),
 )
-def test_neither_cache_nor_tiles_change_a_bit(model, precision, prompt, new_tokens, tile_tokens):
-    cached = decoded(model, prompt, new_tokens, precision=precision)
-    recomputed = decoded(model, prompt, new_tokens, precision=precision, cache="recomputed", tile_tokens=tile_tokens)
+def test_neither_cache_nor_tiles_change_a_bit(model, precision, prompt, new_tokens, tile_tokens, kv_bits):
+    cached = decoded(model, prompt, new_tokens, precision=precision, kv_bits=kv_bits)
+    recomputed = decoded(
+        model, prompt, new_tokens, precision=precision, cache="recomputed", tile_tokens=tile_tokens, kv_bits=kv_bits
+    )
     assert cached.tokens == recomputed.tokens
     assert np.array_equal(cached.logits, recomputed.logits)
     s, n = len(prompt), new_tokens
@@ -65,6 +68,54 @@ def test_integers_decode_what_floats_decode():
         integer, floating = (decoded(model, [5, 3, 8], 1, precision=p) for p in ("integer", "float"))
         spread = floating.logits.std()
         assert np.abs(integer.logits.astype(float) - floating.logits).max() < 0.25 * spread
+
+
+def real_logits(weights, tokens):
+    """LLaMA in float64, written from its equations: one token after the other, nothing rounded but the weights."""
+    m, real = weights.model, {key: x.values * x.scale[:, None] for key, x in weights.matrices.items()}
+    angles = 10_000.0 ** (-np.arange(m.dim // 2) * 2 / m.dim)
+
+    def norm(x, gains):
+        return x / np.sqrt(np.square(x).mean()) * gains / ONE
+
+    def turned(x, position):
+        pairs = (x[:, : m.dim // 2] + 1j * x[:, m.dim // 2 :]) * np.exp(1j * position * angles)
+        return np.concatenate([pairs.real, pairs.imag], axis=1)
+
+    caches = [([], []) for _ in range(m.layers)]
+    for position, token in enumerate(tokens):
+        x = weights.embedding.values[token] * weights.embedding.scale[token]
+        for layer, (keys, values) in enumerate(caches):
+            y = norm(x, weights.attention_gains[layer])
+            q, k, v = ((real[MatrixKey(name, layer)] @ y).reshape(-1, m.dim) for name in ("query", "key", "value"))
+            keys.append(turned(k, position))
+            values.append(v)
+            seen = []
+            for head, row in enumerate(turned(q, position)):
+                logits = np.stack(keys)[:, head // m.queries] @ row / np.sqrt(m.dim)
+                shares = np.exp(logits - logits.max())
+                seen.append(shares / shares.sum() @ np.stack(values)[:, head // m.queries])
+            x = x + real[MatrixKey("projection", layer)] @ np.concatenate(seen)
+            y = norm(x, weights.ffn_gains[layer])
+            gate, up = (real[MatrixKey(name, layer)] @ y for name in ("gate", "up"))
+            x = x + real[MatrixKey("down", layer)] @ (gate / (1 + np.exp(-gate)) * up)
+    return real[OUTPUT] @ norm(x, weights.output_gains)
+
+
+@pytest.mark.parametrize("precision", ["integer", "float"])
+def test_the_decoder_is_a_llama(precision):
+    """Logits of the decoder, whose vectors have eight bits, beside those of the equations; last token of many."""
+    model = toy(hidden=48, heads=6, kv_heads=2, dim=8, ffn=96, vocabulary=200)
+    weights, prompt = random_weights(model, seed=4), list(range(0, 60, 3))
+    found = generate(weights, NumpyEngine(weights), prompt, 1, precision=precision).logits[0] * LOGIT.scale
+    real = real_logits(weights, prompt)
+    assert np.corrcoef(found, real)[0, 1] > 0.995
+    assert np.abs(found - real).max() < 0.35 * real.std()
+
+
+def test_four_bits_of_k_and_v_change_logits_by_little():
+    eight, four = (decoded(TINY, [5, 3, 8, 1], 1, kv_bits=bits).logits.astype(float) for bits in (8, 4))
+    assert 0 < np.abs(eight - four).max() < 0.75 * eight.std()
 
 
 def test_tokens_depend_on_all_that_came_before():
@@ -110,7 +161,7 @@ def test_the_norm_is_exact_up_to_rounding(hidden, gain):
 def test_a_rotation_turns_pairs_by_the_angle_of_the_position(pair, position):
     heads = np.array([[[pair[0], 0, pair[1], 0]]], np.int64)
     unit = np.full((1, 4), INNER.scale)
-    found = IntegerController(TINY).rotated(heads, unit, np.array([position]))[0, 0]
+    found = IntegerController(TINY).rotated(heads, unit, np.array([position]), HEAD)[0, 0]
     turned = complex(*pair) * np.exp(1j * position) * INNER.scale / HEAD.scale  # base**0 is 1
     real = np.clip([turned.real, turned.imag], -128, 127)
     assert (np.abs(found[[0, 2]] - real) <= 0.5 + 2 * 2.0**-8).all()
@@ -129,7 +180,7 @@ def test_a_gate_is_exact_up_to_rounding(gate, up):
 def test_averages_and_sums_saturate_and_round(controller):
     made = controller(TWO_MATRICES)
     sums = SoftmaxSums(np.zeros(1, np.int64), np.array([2], np.uint64), np.array([[5, -6, 300, -300]]))
-    assert made.averaged(sums).tolist()[0][1:] == [-3, 127, -128]
+    assert made.averaged(sums, HEAD).tolist()[0][1:] == [-3, 127, -128]
     assert made.activated(np.array([[-4096, 4096]]), np.full(2, INNER.scale)).tolist() == [[0, 32]]
     assert made.normalised(np.zeros((1, 4)), np.full(4, ONE, np.int16)).tolist() == [[0] * 4]
 
@@ -178,6 +229,7 @@ def test_weights_are_the_same_for_equal_seeds_and_use_all_of_four_bits():
         ([1] * 20, 6, {}, ValueError, "room for 24 tokens, and only the last one does not join"),
         ([1], 2, {"cache": "none"}, ValueError, "choose one of cached, recomputed"),
         ([1], 2, {"precision": "half"}, ValueError, "choose one of integer, float"),
+        ([1], 2, {"kv_bits": 16}, ValueError, "kv_bits = 16: choose one of 8, 4"),
         ([1], 2, {"tile_tokens": 0}, ValueError, "tiles of 0 tokens: at least 1"),
     ],
 )
