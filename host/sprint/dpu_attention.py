@@ -6,7 +6,7 @@ and how long the machine takes is noted. The kernel is dpu_kernels.pruning, its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,6 @@ from host.attention.spec import AttentionSpec
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.counters import Counter
 
-from .calibrated import calibrated_pruning
 from .dpu_selector import DpuSelector
 from .inputs import QueryStream
 from .thresholding import Thresholder
@@ -73,9 +72,8 @@ class DpuRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedRun:
-    """A run with pruning beside a dense one. keep_fraction: wanted of all queries. theta: float64 [heads, n]."""
+    """A run with pruning beside a dense one. theta: float64 [heads, n]."""
 
-    keep_fraction: float
     theta: NDArray[np.float64]
     dense: DpuRun
     pruned: DpuRun
@@ -169,34 +167,35 @@ def run_on_dpus(stream: QueryStream, setup: DpuSetup, spec: AttentionSpec, theta
 
 def prune_on_dpus(
     stream: QueryStream,
-    keep_fractions: Sequence[float],
+    thetas: Sequence[ArrayLike],
     *,
     positions: Sequence[int],
     thresholder: Thresholder | None = None,
     setup: DpuSetup | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> list[PrunedRun]:
-    """A run per keep fraction, and one dense run that all of them are compared with; padding is left away.
+    """A run per threshold, and one dense run that all of them are compared with; padding is left away.
 
-    Thresholds come from all queries of the stream (`calibrated_pruning`); those at `positions` run. A fraction of 1
-    keeps every token, whatever the scores are.
-    Raises ValueError for fractions outside 0 to 1, positions that do not exist, or what DPUs cannot decide with;
-    CapacityError for heads that do not fit a DPU.
+    thetas: numbers, or arrays that broadcast to [heads, queries] of the stream, as `calibrated_pruning` finds them;
+    -inf keeps everything. positions: of the queries that run. advance(1) is called after each run, 1 + len(thetas).
+    Raises ValueError for positions that do not exist, or what DPUs cannot decide with; CapacityError for heads that do
+    not fit a DPU; DpuFaultError.
     """
     whole, how, where = stream.unpadded, thresholder or Thresholder(), setup or DpuSetup()
     chosen = np.asarray(positions, np.int64)
     if not chosen.size or chosen.min() < 0 or chosen.max() >= whole.queries.shape[1]:
         raise ValueError(f"positions {list(positions)}: some of the {whole.queries.shape[1]} queries of the stream")
     running = replace(whole, queries=np.ascontiguousarray(whole.queries[:, chosen]))
-    spec = stream_spec(whole, where, how)
-    thresholds = []
-    for fraction in keep_fractions:
-        calibrated = calibrated_pruning(whole, fraction, thresholder=how).theta if fraction != 1 else -np.inf
-        thresholds.append(np.broadcast_to(calibrated, (whole.heads, len(chosen))))
+    spec, runs = stream_spec(whole, where, how), []
     dense = run_on_dpus(running, where, replace(spec, selector=None))
-    return [
-        PrunedRun(keep_fraction=fraction, theta=theta, dense=dense, pruned=run_on_dpus(running, where, spec, theta))
-        for fraction, theta in zip(keep_fractions, thresholds, strict=True)
-    ]
+    for theta in thetas:
+        if advance is not None:
+            advance(1)
+        own = np.broadcast_to(np.asarray(theta, np.float64), whole.queries.shape[:2])[:, chosen]
+        runs.append(PrunedRun(theta=own, dense=dense, pruned=run_on_dpus(running, where, spec, own)))
+    if advance is not None:
+        advance(1)
+    return runs
 
 
 def _shared_rows(stream: QueryStream, setup: DpuSetup) -> tuple[NDArray[Any], NDArray[Any]]:
