@@ -167,7 +167,7 @@ def attender(
             shift, bits = plan[SoftmaxConstant.SHIFT], plan[SoftmaxConstant.PROBABILITY_BITS]
             share = weight(t, top - score, pre_shift, multiplier, shift, bits)
             state[OnlineState.WEIGHT_SUM] = state[OnlineState.WEIGHT_SUM] + share
-            add_scaled(total, int32(share), value)
+            add_scaled(total, product(share), value)
 
     @dpu_function
     def attend(

@@ -5,27 +5,22 @@ A batch is priced once, and then each context: only attention depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from host.llm.operators import Operator, Step, layer_operators
-from host.machines.cost import Bound, Cost, in_sequence, overlapped, repeated
-from host.machines.gpu_times import GIGA, TERA, operations_per_s
+from host.llm.operators import Step
+from host.machines.cost import Cost, in_sequence, overlapped
 
-from .attention_work import AttentionSeconds, AttentionWork, Priced
+from .attention_work import AttentionSeconds, AttentionWork
 from .energy import Energy
-from .gpu_parts import activation_part, all_reduce_part, fc_part, link_part, norm_part
-from .schedules import RULES, BlockSeconds, coprocessed_s, exposed
+from .layer_parts import FFN, attention_work, fc_parts, ffn_seconds, link_parts, operators_by_name, rest_parts
+from .schedules import RULES, BlockSeconds, exposed
 
 if TYPE_CHECKING:
     from .systems import HeteroSystem
 
-__all__ = ["LayerPrices", "least_layer_s"]
+__all__ = ["LayerPrices"]
 
 COPROCESSED = "weights shared between GPUs and the memory that computes attention"
-FFN = ("ffn_up", "ffn_down")
-FC = ("qkv", "projection", *FFN)
-ROUNDING = 1 - 1e-9  # so that a bound is none the less for rounding errors
 
 
 class LayerPrices:
@@ -33,22 +28,13 @@ class LayerPrices:
 
     def __init__(self, system: HeteroSystem, batch: int) -> None:
         self._system, self._batch, self._attention = system, batch, system.attention
-        operators = layer_operators(system.model, Step(batch=batch, context=1))
-        named = {operator.name: operator for operator in operators}
-        server, quant, mode = system.server, system.quant, system.energy_mode
-        matrices = {"ffn_up": system.model.ffn_matrices - 1}
-        self._fc = {
-            name: fc_part(
-                server, named[name], matrices=matrices.get(name, 1), quant=quant, fidelity=system.fidelity, mode=mode
-            )
-            for name in FC
-        }
-        self._rest = _rest_parts(system, named)
-        self._links = self._transfers(
-            {"send q, k, v": named["qkv"].output_elements, "return outputs": named["projection"].input_elements}
-        )
+        operators = operators_by_name(system, Step(batch=batch, context=1))
+        sent, returned = operators["qkv"].output_elements, operators["projection"].input_elements
+        self._fc = fc_parts(system, operators)
+        self._rest = rest_parts(system, operators)
+        self._links = link_parts(system, {"send q, k, v": sent, "return outputs": returned})
         self._ffn_s = {
-            name: _ffn_seconds(system, batch, self._fc[name].cost.seconds, self._fc[name].cost.bound_by) for name in FFN
+            name: ffn_seconds(system, batch, self._fc[name].cost.seconds, self._fc[name].cost.bound_by) for name in FFN
         }
         self._rest_s = sum(self._ffn_s.values()) + sum(part.cost.seconds for part in self._rest)
 
@@ -93,8 +79,7 @@ class LayerPrices:
         return {priced.cost.name: priced.energy for priced in parts}
 
     def _work(self, context: int) -> AttentionWork:
-        system, step = self._system, Step(batch=self._batch, context=context)
-        return AttentionWork.of(system.model, system.quant, step, system.fidelity, system.energy_mode)
+        return attention_work(self._system, Step(batch=self._batch, context=context))
 
     def _busy(self, attention: AttentionSeconds) -> BlockSeconds:
         return BlockSeconds(
@@ -109,73 +94,9 @@ class LayerPrices:
         head_share = min(1.0, self._system.server.gpus.count / self._system.model.heads)
         return exposed(self._system.schedule, self._busy(attention), head_share=head_share)
 
-    def _transfers(self, elements: dict[str, int]) -> tuple[Priced, ...]:
-        attention, gpus = self._system.attention, self._system.server.gpus.count
-        gb_per_s = attention.link_gb_per_s
-        if gb_per_s is None:
-            return ()
-        return tuple(
-            link_part(name, moved, quant=self._system.quant, gpus=gpus, gb_per_s=gb_per_s, table=attention.link_energy)
-            for name, moved in elements.items()
-        )
-
-
-def least_layer_s(system: HeteroSystem, batch: int) -> float:
-    """A bound from below that never falls when the batch grows: the arithmetic of products with weights on all of the
-    multiprocessors, which nothing hides but attention that takes longer, all-reduces, norms and the activation.
-    """
-    operators = {operator.name: operator for operator in layer_operators(system.model, Step(batch=batch, context=1))}
-    gpus = system.server.gpus
-    flops_per_s = gpus.count * operations_per_s(gpus, _widest_bits(system))
-    arithmetic_s = {name: operators[name].flops / flops_per_s for name in FC}
-    ffn_s = sum(
-        min(_ffn_seconds(system, batch, arithmetic_s[name], bound) for bound in ("compute", "unit bandwidth"))
-        for name in FFN
-    )
-    rest_s = sum(part.cost.seconds for part in _rest_parts(system, operators))
-    return ROUNDING * (arithmetic_s["qkv"] + arithmetic_s["projection"] + ffn_s + rest_s)
-
-
-def _ffn_seconds(system: HeteroSystem, batch: int, seconds: float, bound: Bound) -> float:
-    """Of a feed-forward product that takes `seconds` on the GPUs alone."""
-    if system.ffn == "gpu":
-        return seconds
-    stacks, gpus = system.pim.stacks, system.server.gpus
-    pim_bytes_per_s = float(stacks.peak_gb_per_s) * stacks.stacks_per_device * GIGA
-    return coprocessed_s(
-        seconds,
-        bound,
-        gpu_bytes_per_s=float(gpus.gb_per_s) * GIGA,
-        pim_bytes_per_s=pim_bytes_per_s,
-        gpu_flops_per_s=float(gpus.tflops) * TERA,
-        pim_flops_per_s=2 * pim_bytes_per_s / (_widest_bits(system) / 8),
-        batch=batch,
-    )
-
-
-def _widest_bits(system: HeteroSystem) -> int:
-    """Products with weights are computed in the wider of the types of their operands."""
-    return max(system.quant.weight_bits, system.quant.activation_bits)
-
-
-def _rest_parts(system: HeteroSystem, operators: Mapping[str, Operator]) -> tuple[Priced, Priced, Priced]:
-    """What is neither a product nor attention; nothing overlaps it, unless whole batches do."""
-    server, quant, mode = system.server, system.quant, system.energy_mode
-    reduced = all_reduce_part(server, operators["projection"], quant=quant)
-    norm = norm_part(server, operators["norm"], operators["residual"], quant=quant, mode=mode)
-    return (
-        _twice(reduced),  # after the projection, and after the feed-forward network
-        _twice(norm),
-        activation_part(server, operators["activation"], quant=quant, mode=mode),
-    )
-
 
 def _remaining(cost: Cost, seconds: float, rule: str) -> Cost:
     """A part of which only so much remains beside what it overlaps."""
     if seconds == cost.seconds:
         return cost
     return overlapped(cost.name, (cost,), seconds=seconds, rule=rule)
-
-
-def _twice(priced: Priced) -> Priced:
-    return Priced(repeated(priced.cost, 2), priced.energy.times(2))

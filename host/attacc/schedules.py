@@ -22,7 +22,7 @@ RULES: dict[Schedule, str] = {
     "head_level": "qkv, projection and transfers of a head beside the attention of another head",
     "batch_level": "GPUs on one half of the batch while attention of the other half is computed",
 }
-QKV_SHARE = 3 / 4  # of what attention hides of qkv and projection, three of their four matrices
+QKV_SHARE = 3 / 4  # of what attention hides of qkv and projection when these take longer: three of four matrices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,36 +49,31 @@ class BlockSeconds:
 def exposed(schedule: Schedule, busy: BlockSeconds, *, head_share: float) -> BlockSeconds:
     """What remains of each part.
 
-    head_share: of one head among those of a device (r = tp / N_h); that much of the hidden part comes before the first
-    or after the last head. Raises ValueError for batch_level, which overlaps whole layers.
+    head_share: of one head among those of a device (r = tp / N_h); that much of a part comes before the first or after
+    the last head, and overlaps nothing. Softmax, which is beside products, counts as attention where it hides others,
+    but attention hides no more than its products take. Raises ValueError for batch_level, which overlaps whole layers.
     """
     if schedule == "sequential":
         return busy
     if schedule == "batch_level":
         raise ValueError("batch_level overlaps the layers of two halves of a batch, not the parts of one")
-    attention = busy.attention
-    hidden = attention * (1 - head_share)
-    fc, transfer = busy.qkv + busy.projection, busy.transfer
-    if schedule == "attention_level":
-        transfer = head_share * transfer if attention > transfer else transfer - hidden
-        return BlockSeconds(qkv=busy.qkv, projection=busy.projection, transfer=transfer, gemv=busy.gemv, softmax=0.0)
-    if attention > fc:
-        transfer = head_share * transfer if attention > transfer else transfer - hidden
-    elif fc > transfer:
-        qkv_hidden = _within(QKV_SHARE * hidden, hidden - busy.projection, busy.qkv)
-        return BlockSeconds(
-            qkv=busy.qkv - qkv_hidden,
-            projection=busy.projection - (hidden - qkv_hidden),
-            transfer=head_share * transfer,
-            gemv=busy.gemv,
-            softmax=0.0,
-        )
-    else:
-        transfer = transfer - hidden
+    inner = 1 - head_share
+    attention, fc, transfer = busy.attention, busy.qkv + busy.projection, busy.transfer
+    fc_hidden, transfer_hidden = 0.0, min(inner * min(attention, transfer), busy.gemv)
+    qkv_share = busy.qkv / fc if fc else 0.0
+    if schedule == "head_level":
+        if attention > fc:
+            fc_hidden = min(inner * fc, busy.gemv)
+        elif fc > transfer:
+            fc_hidden, transfer_hidden = min(inner * attention, busy.gemv), inner * transfer
+            qkv_share = QKV_SHARE
+        else:
+            fc_hidden = inner * fc
+    qkv_hidden = min(max(qkv_share * fc_hidden, fc_hidden - busy.projection), busy.qkv)
     return BlockSeconds(
-        qkv=head_share * busy.qkv,
-        projection=head_share * busy.projection,
-        transfer=transfer,
+        qkv=busy.qkv - qkv_hidden,
+        projection=busy.projection - (fc_hidden - qkv_hidden),
+        transfer=transfer - transfer_hidden,
         gemv=busy.gemv,
         softmax=0.0,
     )
@@ -103,7 +98,3 @@ def coprocessed_s(
     if bound == "compute":
         return seconds * gpu_flops_per_s / (gpu_flops_per_s + pim_flops_per_s)
     return seconds * gpu_bytes_per_s / (gpu_bytes_per_s + pim_bytes_per_s / batch)
-
-
-def _within(value: float, least: float, most: float) -> float:
-    return min(max(value, least), most)

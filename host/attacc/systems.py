@@ -23,9 +23,10 @@ from host.machines.hbm_pim import HbmPim, hbm_pims
 from .attention_devices import CpuAttention, GpuAttention
 from .attention_work import AttentionDevice
 from .energy import Energy, EnergyMode, total
+from .layer_parts import least_layer_s, prompt_layer
 from .memory import requests_that_fit
 from .pim_attention import PimAttention
-from .pricing import LayerPrices, least_layer_s
+from .pricing import LayerPrices
 from .schedules import RULES, FfnPlace, Schedule, batch_level_s
 
 __all__ = ["HeteroSystem", "Latency", "SystemName", "attacc_system", "decode_contexts"]
@@ -63,7 +64,8 @@ class HeteroSystem:
     energy_mode: EnergyMode = "fixed"
 
     def __post_init__(self) -> None:
-        for name, choices in {"schedule": Schedule, "ffn": FfnPlace, "fidelity": Fidelity}.items():
+        chosen = {"schedule": Schedule, "ffn": FfnPlace, "fidelity": Fidelity, "energy_mode": EnergyMode}
+        for name, choices in chosen.items():
             if getattr(self, name) not in get_args(choices):
                 shown = ", ".join(get_args(choices))
                 raise ValueError(f"{self.name}: {name} = {getattr(self, name)!r}: choose one of {shown}")
@@ -111,17 +113,17 @@ class HeteroSystem:
         """The longest context."""
         return self.iteration(batch, decode_contexts(prompt, new_tokens)[-1])
 
+    def prompt(self, batch: int, tokens: int) -> Cost:
+        """The prompts of `batch` requests, `tokens` each, up to their first new tokens. Raises as `iteration` does."""
+        return replace(repeated(prompt_layer(self, batch, tokens), self.model.layers), name="prompt")
+
     def energies(self, batch: int, context: int) -> dict[str, Energy]:
-        """Of a step, by part. Schedules change when something is done, not what."""
-        layer = LayerPrices(self, batch).energies(context)
-        return {name: energy.times(self.model.layers) for name, energy in layer.items()}
+        """Of a step, by part."""
+        return self._mean_energies(batch, (context,))
 
     def mean_energies(self, batch: int, prompt: int, new_tokens: int) -> dict[str, Energy]:
         """Of the mean step, by part."""
-        contexts, layer = decode_contexts(prompt, new_tokens), LayerPrices(self, batch)
-        steps = [layer.energies(context) for context in contexts]
-        factor = self.model.layers / len(steps)
-        return {name: total([step[name] for step in steps]).times(factor) for name in steps[0]}
+        return self._mean_energies(batch, decode_contexts(prompt, new_tokens))
 
     def most_requests(self, context: int, rule: CapacityRule = "strict") -> int:
         """How many fit beside the weights. Raises MachineCapacityError if these do not fit."""
@@ -159,6 +161,14 @@ class HeteroSystem:
             return [_batch_level([half.sides(context) for half in halves]) for context in contexts]
         prices = LayerPrices(self, batch)
         return [prices.cost(context) for context in contexts]
+
+    def _mean_energies(self, batch: int, contexts: Sequence[int]) -> dict[str, Energy]:
+        """Halves of a batch read the weights twice; other schedules change when something is done, not what."""
+        shares = _halves(batch) if self.schedule == "batch_level" else (batch,)
+        layers = [LayerPrices(self, share) for share in shares]
+        steps = [layer.energies(context) for context in contexts for layer in layers]
+        factor = self.model.layers / len(contexts)
+        return {name: total([step[name] for step in steps]).times(factor) for name in steps[0]}
 
     def _least_step_s(self, batch: int) -> float:
         """A bound from below of `step_s`, of batch_level too: two halves take no less of these than a whole."""

@@ -109,7 +109,8 @@ def check_ranges(
 
     `q_max`, `k_max` and `v_max` are the greatest operand magnitudes (128 when an int8 may be -128); `max_tokens` is the
     greatest number of tokens one DPU will hold; `bias_max` is the greatest |bias| added to a score (K-9). Scores
-    accumulate in `score_dtype(dtype)`, everything else in int64; softmax weights are at most 2**probability_bits.
+    accumulate in `score_dtype(dtype)`, sums of up to RUNNING_ROWS rows and products of 8 bits in int32 where they fit
+    (`running_kind`, `products_of`), everything else in int64; softmax weights are at most 2**probability_bits.
     `acc="wrap"` wraps by definition, so nothing is checked.
 
     Raises AccumulatorOverflow when the proof fails, ValueError for impossible arguments, TypeError for another dtype

@@ -9,10 +9,9 @@ Owns how large the operands are: as large as the accumulators are proven for (K-
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from dpu_kernels.attention import Accumulation, DTypeName, Exponential, Norm
 
+from .host_memory import check_host_memory
 from .masks import alibi_slopes
 from .operands import operand_dtype, operand_type
 from .quantise import Quantised, quantise
@@ -170,6 +170,16 @@ class Workload:
         """Tokens of context."""
         return self.k.shape[2]
 
+    def repeated(self, batch: int) -> Workload:
+        """The first request `batch` times, in the memory of one: operands are read-only views."""
+        queries, k, v = self.queries[:, :1], self.k[:1], self.v[:1]
+        return replace(
+            self,
+            queries=np.broadcast_to(queries, (len(queries), batch, *queries.shape[2:])),
+            k=np.broadcast_to(k, (batch, *k.shape[1:])),
+            v=np.broadcast_to(v, (batch, *v.shape[1:])),
+        )
+
 
 def real_workload(real: RealOperands, method: Method, *, batch: int) -> Workload:
     """Quantise real heads and spread their query positions over `batch` requests.
@@ -223,7 +233,12 @@ def synthetic_workload(
     kv_heads: default as many as heads.
     """
     operands, kv_heads = operand_type(method.dtype), heads if kv_heads is None else kv_heads
-    _check_host_memory(batch * (2 * kv_heads * tokens + heads) * dim * operands.dtype.itemsize)
+    operand_bytes = batch * (2 * kv_heads * tokens + heads) * dim * operands.dtype.itemsize
+    check_host_memory(
+        2 * operand_bytes,
+        what=f"operands of {operand_bytes:,} bytes, in host and DPU memory,",
+        mend="use fewer requests, heads or tokens",
+    )
     shape = HeadShape(heads, kv_heads, dim, tokens)
 
     q_shape, kv_shape = (1, batch, heads, dim), (batch, kv_heads, tokens, dim)
@@ -247,13 +262,3 @@ def _uniform(
 ) -> Integers:
     values: Integers = generator.integers(lowest, highest, shape, dtype, endpoint=True)
     return values
-
-
-def _check_host_memory(operand_bytes: int) -> None:
-    """Operands are in memory twice, on the host and in the DPUs: refuse what this computer cannot hold."""
-    there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if 2 * operand_bytes > there_is:
-        raise ValueError(
-            f"operands of {operand_bytes:,} bytes, in host and DPU memory, exceed the {there_is:,} bytes of this "
-            "computer: use fewer requests, heads or tokens"
-        )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from host.attention.certificates import Arithmetic
 from host.attention.output import softmax_to_real
-from host.attention.reference import attention_softmax, weights_of_differences
+from host.attention.reference import attention_softmax, softmax_weights
 from host.attention.reference import scores as reference_scores
 from host.attention.softmax_plan import SoftmaxPlan, softmax_plan
 from host.sprint.accuracy import certified_bound, dense_outputs, relative_error
@@ -214,12 +214,12 @@ def _exact_shares(case: Case, keep: NDArray[np.bool_]) -> list[float]:
     """|o_kept - o_all| / (pi R_v) of every output, 0 where pi is 0 and both are equal, as a quotient of integers."""
     scores, shares = exact_scores(case.queries, case.keys), []
     for head, i in np.ndindex(keep.shape[:2]):
-        plan, kept, row = _plan(case, head), keep[head, i], scores[head, i]
-        # Relative to the largest kept score, where a pruned one may weigh more than 2**P: take its weight as 2**P.
-        below = np.maximum(row[kept].max() - row, 0)
-        weights = weights_of_differences(below, plan, plan.probability_bits).tolist()
+        kept = keep[head, i]
+        weights = softmax_weights(scores[head, i], _plan(case, head)).tolist()
         rest = sum(weight for weight, stays in zip(weights, kept, strict=True) if not stays)
         total = sum(weights)
+        if rest == total:  # what is kept weighs less than a unit: there is no average of these weights
+            continue
         for column in case.values[head].T.tolist():
             weighted = [weight * value for weight, value in zip(weights, column, strict=True)]
             some = sum(share for share, stays in zip(weighted, kept, strict=True) if stays)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -106,7 +106,7 @@ class _Product:
         return float(self.traffic(REGISTER_SIDE, REGISTER_SIDE))
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def _tiled(product: _Product, multiprocessors: int, l1_bytes: int, l2_bytes: int) -> Tiling:
     rows, columns = (
         sides.ravel()

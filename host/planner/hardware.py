@@ -27,7 +27,7 @@ from .variant import Scope, Variant
 
 __all__ = ["Query", "hardware_names", "variants"]
 
-PRODUCTS = "div-d"  # its dot products and scaled additions are those of a matrix and a vector
+PRODUCTS = "gemv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

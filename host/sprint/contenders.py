@@ -66,6 +66,8 @@ def select_fraction(
     scope: who shares a threshold or margin. A query of sprint or leopard that loses everything keeps its best token.
     Padding is the caller's to take off. Raises ValueError for a fraction outside (0, 1], or an unknown method or scope.
     """
+    if not 0 < keep_fraction <= 1:
+        raise ValueError(f"keep_fraction = {keep_fraction}: choose more than 0, 1 at most.")
     queries, keys = stream.queries, stream.keys
     match contender:
         case "sprint":
@@ -80,7 +82,7 @@ def select_fraction(
                 logit_scales=stream.logit_scales,
                 layers=stream.layers,
                 value_keep=keep_fraction,
-                token_keep=math.sqrt(keep_fraction) if 0 < keep_fraction <= 1 else keep_fraction,
+                token_keep=math.sqrt(keep_fraction),
             )
             return Chosen(spatten.name, spatten.select(queries, keys))
         case "a3":

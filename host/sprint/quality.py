@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from .accuracy import dense_outputs, relative_error
 from .head import attention_macs, kv_token_bytes
 from .inputs import QueryStream
-from .locality import movement, overlap
+from .kv_pruning import kv_pruning
+from .locality import overlap
 from .recompute import Recompute, attend
 from .scores import AnalogFormat
 from .selection import Selection
@@ -42,7 +43,7 @@ class Quality:
         both over that of the dense outputs, in real units. largest_share: of an error in its own bound; above 1 the
         bound would be wrong.
     bytes_per_query, macs_per_query, comparisons_per_query: of decision and attention, nothing reused between queries;
-        multiply-accumulates of two int8.
+        multiply-accumulates of two int8. read_fraction: of the bytes of dense attention.
     overlap: share of kept tokens that the query before kept too; NaN for a single query.
     loaded_fraction: of tokens, that a query loads when a buffer has those of the query before.
     """
@@ -54,6 +55,7 @@ class Quality:
     bound: float
     largest_share: float
     bytes_per_query: float
+    read_fraction: float
     macs_per_query: float
     comparisons_per_query: float
     overlap: float
@@ -102,10 +104,11 @@ def measure(
         bound=relative_error(attended.bound, reference.outputs, value_scales=stream.value_scales),
         largest_share=float(np.divide(error, attended.bound, out=np.zeros_like(error), where=error > 0).max()),
         bytes_per_query=float(selection.bytes.mean()),
+        read_fraction=float(selection.bytes.mean()) / reference.bytes_per_query,
         macs_per_query=float(selection.operations.mean()),
         comparisons_per_query=float((selection.decision.comparisons + selection.attention.comparisons).mean()),
         overlap=_overall_overlap(keep),
-        loaded_fraction=float(movement(keep).load.mean()),
+        loaded_fraction=float(kv_pruning(keep, capacity_tokens=None).load),
     )
 
 

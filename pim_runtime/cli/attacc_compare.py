@@ -43,6 +43,7 @@ COMPARED: tuple[tuple[str, SystemName, str | None, str | None], ...] = (
     ("AttAcc, head_level", "dgx+attacc", "head_level", "off"),
     ("AttAcc, head_level and feed-forward", "dgx+attacc", "head_level", "on"),
 )
+LONGEST_DRAWN = 5  # times the shortest bar; longer ones would leave no room for it, and are named in the caption
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,12 +131,18 @@ def _notes(systems: Mapping[str, HeteroSystem], batch: int, longest: int) -> tup
 def _picture(steps: Mapping[str, Cost], model: str, point: Point, batch: int) -> Figure:
     from ..report.bars import stacked_bars_plot
 
+    fastest_s = min(step.seconds for step in steps.values())
+    drawn = {name: step for name, step in steps.items() if step.seconds <= LONGEST_DRAWN * fastest_s}
+    left_out = [f"{name} takes {MS * step.seconds:.0f} ms." for name, step in steps.items() if name not in drawn]
+    caption = (
+        f"Modelled. Prompts of {point.prompt:,} tokens, {point.new_tokens:,} new ones. What is hidden behind other "
+        "parts is not drawn."
+    )
     return stacked_bars_plot(
-        {name: _stacked(step) for name, step in steps.items()},
+        {name: _stacked(step) for name, step in drawn.items()},
         title=f"Mean decode step of {batch} requests, {model}",
         axis="time (ms)",
-        caption=f"Modelled. Prompts of {point.prompt:,} tokens, {point.new_tokens:,} new ones. What is hidden behind "
-        "other parts is not drawn.",
+        caption=" ".join([caption, *left_out]),
     )
 
 

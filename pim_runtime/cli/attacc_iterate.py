@@ -77,6 +77,13 @@ def _values(system: HeteroSystem, mean: Cost, last: Cost, point: Point, batch: i
         Value(name="mean step", value=MS * mean.seconds, unit="ms", origin="modelled", source=source),
         Value(name="last step", value=MS * last.seconds, unit="ms", origin="modelled"),
         Value(
+            name="prompts",
+            value=system.prompt(batch, point.prompt).seconds,
+            unit="s",
+            origin="modelled",
+            source=f"{point.prompt:,} tokens each, all on the GPUs, unmasked",
+        ),
+        Value(
             name="throughput", value=batch / mean.seconds, unit="tokens/s", origin="modelled", source="decoding alone"
         ),
         Value(name="energy", value=mean.joules / batch, unit="J/token", origin="modelled", source=system.energy_mode),
@@ -125,7 +132,7 @@ def _tree_table(mean: Cost) -> Table:
 
 def _notes(system: HeteroSystem, batch: int, longest: int) -> tuple[str, ...]:
     fits = system.most_requests(longest)
-    notes = ["Time and energy of the prompt are not counted. GPUs share weights, heads and requests equally."]
+    notes = ["Throughput and energy are of decode steps alone. GPUs share weights, heads and requests equally."]
     errors = ["E1-1"]
     if batch > fits:
         notes.append(f"{batch:,} requests do not fit: the memory holds {fits:,}. Times are those of enough memory.")

@@ -23,6 +23,7 @@ __all__ = [
     "add_schedule_options",
     "add_slo_option",
     "add_workload_options",
+    "chosen_pim_profile",
     "chosen_point",
     "chosen_shape",
     "chosen_system",
@@ -152,7 +153,7 @@ def chosen_system(arguments: argparse.Namespace, name: SystemName, *, reuse_rows
         name,
         chosen_shape(arguments).model,
         chosen_quant(arguments),
-        pim=_pim_profile(arguments),
+        pim=chosen_pim_profile(arguments),
         schedule=schedule,
         ffn=ffn,
         reuse_rows=reuse_rows,
@@ -161,7 +162,8 @@ def chosen_system(arguments: argparse.Namespace, name: SystemName, *, reuse_rows
     )
 
 
-def _pim_profile(arguments: argparse.Namespace) -> str:
+def chosen_pim_profile(arguments: argparse.Namespace) -> str:
+    """The name of the profile of `add_pim_options`."""
     return _profile(getattr(arguments, "pim", None) or "bank", getattr(arguments, "powerlimit", None) or "on")
 
 

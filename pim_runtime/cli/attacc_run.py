@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..output_file import replaced
+from .attacc_options import add_pim_options, chosen_pim_profile
 from .attacc_run_report import answers_section, commands_section, device_section, reading_section, time_section
 from .files import writable_file
 from .model_options import count
@@ -28,7 +29,6 @@ HELP = "execute attention on the functional device, and check integers, commands
 
 DEFAULTS = {"batch": 4, "heads": 12, "dim": 128, "len": 512, "rows": 1}  # a GPU's share of GPT-3 175B's heads
 DTYPES = ("int4", "int8", "int16", "int32")
-PLACEMENTS = ("bank", "bank-group", "buffer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sizes.add_argument("--seed", type=int, default=0, help=default)
     device = parser.add_argument_group("device")
-    device.add_argument("--pim", choices=PLACEMENTS, default="bank", help=f"where the GEMV units are {default}")
+    add_pim_options(device)
     device.add_argument("--stacks", type=count, help="HBM stacks (default: all of the profile)")
     device.add_argument(
         "--rows", type=count, default=DEFAULTS["rows"], help=f"query heads that a row serves once it is read {default}"
@@ -81,7 +81,8 @@ def run(arguments: argparse.Namespace) -> Report:
         data="random",
         seed=arguments.seed,
     )
-    outcome = run_on_device(workload, _hardware(arguments), reuse_rows=arguments.rows)
+    with progress("device", total=workload.batch * workload.spec.kv_heads) as advance:
+        outcome = run_on_device(workload, _hardware(arguments), reuse_rows=arguments.rows, advance=advance)
     kernel = None if arguments.emulator == "off" else _kernel_answers(workload, arguments.emulator)
     files = (_write_stream(arguments.stream, workload, outcome),) if arguments.stream else ()
     return Report(
@@ -102,7 +103,7 @@ def _hardware(arguments: argparse.Namespace) -> HbmPim:
 
     from host.machines.hbm_pim import hbm_pims
 
-    hardware = hbm_pims().load(f"attacc-{arguments.pim}")
+    hardware = hbm_pims().load(chosen_pim_profile(arguments))
     if arguments.stacks is None:
         return hardware
     return replace(hardware, stacks=replace(hardware.stacks, devices=1, stacks_per_device=arguments.stacks))

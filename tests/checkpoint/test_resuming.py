@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from walker import KILLED_AFTER, fill, fingerprint, new_set
+from walker import KILLED_AFTER, NR_STEPS, fill, fingerprint, new_set
 
 from pim_runtime import DpuContext
 from pim_runtime.hardware import load_profile
@@ -32,12 +32,14 @@ def run(path, task):
     return ran.returncode, ran.stdout.strip()
 
 
-def test_a_killed_run_resumes(tmp_path):
-    uninterrupted = run(tmp_path / "run", "run")
+def test_a_killed_run_resumes(tmp_path, walkers):
     assert run(tmp_path / "state", "killed") == (-signal.SIGKILL, "")
     assert DpuContext.open(tmp_path / "state").note == {"steps done": KILLED_AFTER}
-    assert run(tmp_path / "state", "resumed") == uninterrupted
-    assert uninterrupted[0] == 0
+    uninterrupted = walkers()
+    fill(uninterrupted)
+    for _ in range(NR_STEPS):
+        uninterrupted.exec()
+    assert run(tmp_path / "state", "resumed") == (0, fingerprint(uninterrupted))
 
 
 def test_going_back_in_one_process(walkers):

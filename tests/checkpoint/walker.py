@@ -67,7 +67,7 @@ def fingerprint(dpus):
 
 
 def main(path: Path, task: str) -> None:
-    """ "run" does all steps, "killed" dies in the middle of one, "resumed" goes on from the last checkpoint."""
+    """task: "killed" dies in the middle of a step, "resumed" goes on from the last checkpoint."""
     dpus, first = new_set(), 0
     if task == "resumed":
         context = DpuContext.open(path)

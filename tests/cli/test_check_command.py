@@ -167,7 +167,7 @@ def test_an_interrupt_is_the_scripts_end(tmp_path):
 LONG = """
 @adding.kernel
 def add(t):
-    for i in range(100_000):
+    for i in range(5_000):
         total.store(t, i)
 """
 

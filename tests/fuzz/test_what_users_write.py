@@ -103,7 +103,7 @@ ARGUMENTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)  # few parts, and every example builds the parsers of all commands
 @given(command=st.sampled_from([command.NAME for command in COMMANDS] + ["", "atention"]), arguments=ARGUMENTS)
 def test_command_lines(command, arguments):
     """With one argument that no command has, so that none of them starts to work."""

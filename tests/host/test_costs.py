@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.machines.cost import Cost, in_sequence, overlapped, repeated
+from host.machines.cost import Cost, averaged, in_sequence, overlapped, repeated
 
 pytestmark = pytest.mark.quick
 
@@ -73,3 +73,26 @@ def test_a_rule_gives_the_seconds_of_what_overlaps():
 def test_nothing_has_no_cost():
     with pytest.raises(ValueError, match="cost 'token' has no parts"):
         in_sequence("token", [])
+
+
+@given(trees, st.integers(1, 5))
+def test_the_mean_of_equal_costs_is_that_cost(cost, times):
+    assert averaged([cost] * times) == cost
+
+
+@given(trees)
+def test_the_mean_lies_in_the_middle_of_all_parts(cost):
+    mean = averaged([cost, repeated(cost, 3)])
+    for found, expected in zip(mean.leaves, repeated(cost, 2).leaves, strict=True):
+        assert (found.seconds, found.moved_bytes, found.joules) == pytest.approx(
+            (expected.seconds, expected.moved_bytes, expected.joules)
+        )
+    assert mean.seconds == pytest.approx(2 * cost.seconds)
+
+
+def test_trees_of_different_parts_have_no_mean():
+    one = Cost(name="one", seconds=1, bound_by="compute")
+    with pytest.raises(ValueError, match="trees of different parts have no mean"):
+        averaged([in_sequence("whole", [one]), in_sequence("whole", [replace(one, name="other")])])
+    with pytest.raises(ValueError, match="give at least one"):
+        averaged([])

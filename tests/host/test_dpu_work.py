@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.dpu_work import TOKENS, cycles_per_mac
+from benchmarks.dpu_work import TOKENS, cycles_per_mac, cycles_per_product
+from dpu_kernels.gemv.shapes import ROW_GROUP
 from host.machines.dpu_server import dpu_works
 from pim_runtime import EngineOptions
 
@@ -23,4 +24,13 @@ def test_the_profiles_say_what_the_kernels_count(norm, dtype):
     )
     expected = (few + (TOKENS - FEW_TOKENS) * (more - few) / (MORE_TOKENS - FEW_TOKENS)) / TOKENS
     shipped = float(dpu_works().load(norm.replace("_", "-")).quantities[f"instructions.{dtype}"].value)
+    assert shipped == pytest.approx(expected, rel=TOLERANCE)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("row_type", ["int4", "int8"])
+def test_products_too(row_type):
+    """A row group for each tasklet: what more of them take is in proportion."""
+    expected = cycles_per_product(row_type, rows=ROW_GROUP * 16, options=EngineOptions(engine="interpreted"))
+    shipped = float(dpu_works().load("gemv").quantities[f"instructions.{row_type}"].value)
     assert shipped == pytest.approx(expected, rel=TOLERANCE)

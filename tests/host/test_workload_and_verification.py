@@ -482,3 +482,17 @@ def test_the_shipped_sample_makes_full_steps():
     assert workload.queries.shape == (12, 32, 24, 32)
     assert workload.k.shape == (32, 24, 384, 32)
     assert workload.k.strides[0] == 0  # one copy for the whole batch
+
+
+@pytest.mark.quick
+def test_repeated_requests_are_equal_and_take_no_memory():
+    workload = synthetic_workload(
+        Method(dtype="int8", norm="div_d"), batch=2, heads=2, tokens=8, dim=4, data="random", seed=0
+    )
+    repeated = workload.repeated(3)
+    assert (repeated.batch, repeated.queries.shape) == (3, (1, 3, 2, 4))
+    for name in ("k", "v"):
+        ours, first = getattr(repeated, name), getattr(workload, name)[0]
+        assert all(np.array_equal(request, first) and np.shares_memory(request, first) for request in ours)
+    for request in range(3):
+        np.testing.assert_array_equal(repeated.queries[:, request], workload.queries[:, 0])

@@ -6,12 +6,13 @@ wave has one head per channel (S1-9). What `AttentionSet` is for DPUs; the answe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from host.attention.host_memory import check_host_memory
 from host.attention.spec import AttentionSpec
 from host.attention.sums import SoftmaxSums
 from host.machines.capacity import MachineCapacityError, how_many_fit
@@ -50,7 +51,8 @@ class AttaccDevice:
 
     reuse_rows: query heads of one KV head that a unit multiplies with a row of K or V once it is read (S1-12, GQA).
 
-    Raises MachineCapacityError when the contexts do not fit, ValueError for what the device does not compute.
+    Raises MachineCapacityError when the contexts do not fit, ValueError for what the device does not compute, and for
+    more than this computer has memory for.
     """
 
     def __init__(self, spec: AttentionSpec, hardware: HbmPim, *, batch: int, reuse_rows: int = 1) -> None:
@@ -65,7 +67,7 @@ class AttaccDevice:
         channels = min(nr_heads, self._nr_stacks * hardware.stacks.channels)
         self._matrix_rows = self._geometry.rows(spec.max_tokens)
         heads_per_channel = -(-nr_heads // channels)
-        self._check_capacity(heads_per_channel)
+        self._check_capacity(heads_per_channel, channels)
         self._channels = [
             Channel(
                 hardware,
@@ -108,8 +110,11 @@ class AttaccDevice:
         self._write(self.tokens, k[:, :, None], v[:, :, None])
         self.tokens += 1
 
-    def decode(self, q: Integers) -> Step:
-        """Attention of one query per head, q [batch, heads, dim], to all tokens: assemble, execute, read."""
+    def decode(self, q: Integers, *, advance: Callable[[int], None] | None = None) -> Step:
+        """Attention of one query per head, q [batch, heads, dim], to all tokens: assemble, execute, read.
+
+        `advance(n)` is called when a channel is done with its n heads of K and V.
+        """
         spec = self.spec
         spec.check_q((self.batch, spec.heads, spec.dim), q=q)
         self._check_loaded()
@@ -127,6 +132,8 @@ class AttaccDevice:
                     maximum[work.request, head], weight_sum[work.request, head] = largest, total
                     values[work.request, head] = self._geometry.from_columns(columns[None])[0]
             activities[channel.stack, channel.channel] = run.activity
+            if advance is not None:
+                advance(len(range(index, self.batch * spec.kv_heads, len(self._channels))))
         return Step(SoftmaxSums(maximum, weight_sum, values), activities)
 
     def stream(self, q: Integers, *, stack: int, channel: int) -> Iterator[Command]:
@@ -180,7 +187,7 @@ class AttaccDevice:
             element_bits=self.spec.operands.bits,
         )
 
-    def _check_capacity(self, heads_per_channel: int) -> None:
+    def _check_capacity(self, heads_per_channel: int, channels: int) -> None:
         row_bytes = self._geometry.columns_per_row * self.hardware.units.command_bytes
         fit = how_many_fit(
             room_bytes=self.hardware.banks.rows * row_bytes,
@@ -193,6 +200,14 @@ class AttaccDevice:
                 f"{heads_per_channel} heads of {self.spec.max_tokens} tokens x {self.spec.dim} per channel: its banks "
                 f"hold {fit}: take fewer requests, shorter contexts or more stacks"
             )
+        units, banks, operands = self.hardware.units, self.hardware.banks, self.spec.operands
+        head_bytes = 2 * self._matrix_rows * row_bytes * units.pseudo_channels * banks.groups * banks.banks
+        rows_bytes = channels * heads_per_channel * head_bytes * 8 * operands.dtype.itemsize // operands.bits
+        check_host_memory(
+            rows_bytes,
+            what=f"the {rows_bytes:,} bytes of the rows that K and V lie in",
+            mend="use fewer requests or heads, shorter contexts, or heads that fill columns",
+        )
 
     def _check_loaded(self) -> None:
         if not self.tokens:

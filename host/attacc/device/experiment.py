@@ -6,7 +6,7 @@ by `hbm_pim_times`: what the longest channel executed, and what a wave of heads 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,12 +62,14 @@ class DeviceOutcome:
         return waves(hardware, batch * spec.kv_heads) * spec.queries == waves(hardware, batch * spec.heads)
 
 
-def run_on_device(workload: Workload, hardware: HbmPim, *, reuse_rows: int = 1) -> DeviceOutcome:
-    """The first step of a workload. Raises what AttaccDevice raises."""
+def run_on_device(
+    workload: Workload, hardware: HbmPim, *, reuse_rows: int = 1, advance: Callable[[int], None] | None = None
+) -> DeviceOutcome:
+    """The first step of a workload; `advance` as in `AttaccDevice.decode`. Raises what AttaccDevice raises."""
     device = AttaccDevice(workload.spec, hardware, batch=workload.batch, reuse_rows=reuse_rows)
     device.load_kv(workload.k, workload.v)
     queries: NDArray[np.signedinteger] = np.ascontiguousarray(workload.queries[0])
-    answers, activities = device.decode(queries)
+    answers, activities = device.decode(queries, advance=advance)
     counts = head_commands(
         hardware.units, tokens=workload.tokens, dim=workload.spec.dim, element_bits=workload.spec.operands.bits
     )

@@ -10,6 +10,7 @@ different bank groups, and the next row opens while a row streams, which is what
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ class TokenPlaces(NamedTuple):
     column: Indices
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: every command asks for what is cached
 class HeadGeometry:
     """A head of `dim` elements of K and V, of `element_bits` each.
 
@@ -73,37 +74,37 @@ class HeadGeometry:
                 f"{banks.banks}: units take equal shares of the banks"
             )
 
-    @property
+    @cached_property
     def lanes(self) -> int:
         """Multipliers of a unit: elements of a column (n_mac)."""
         return 8 * self.hardware.units.command_bytes // self.element_bits
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Bank groups of a pseudo channel that have units of their own; 1 for units on the buffer die."""
         return self.hardware.units.ranks * self.hardware.units.bank_groups
 
-    @property
+    @cached_property
     def parts(self) -> int:
         """Parts that the elements of a token are in."""
         return self.hardware.units.banks
 
-    @property
+    @cached_property
     def tokens_per_slot(self) -> int:
         """Tokens that the units multiply at the same time."""
         return self.hardware.units.token_groups
 
-    @property
+    @cached_property
     def part_dim(self) -> int:
         """Elements of a part; the last may have fewer, or none."""
         return -(-self.dim // self.parts)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """Columns of a token in a bank."""
         return -(-self.part_dim // self.lanes)
 
-    @property
+    @cached_property
     def columns_per_row(self) -> int:
         """Columns of a row, each read by one MAC_AB."""
         return self.hardware.timing.macs_per_row
@@ -119,12 +120,12 @@ class HeadGeometry:
 
     def address(self, slot: int, column: int, *, first_row: int) -> Address:
         """The `column`-th column of a slot of the matrix that begins at `first_row`."""
-        group, bank, row, offset = self._walk(np.int64(slot * self.columns + column))
+        group, bank, row, offset = self._walk(slot * self.columns + column)
         return Address(
-            group=int(group) if self._walked_groups > 1 else None,
-            bank=int(bank) if self._walked_banks > 1 else None,
-            row=first_row + int(row),
-            column=int(offset),
+            group=group if self._walked_groups > 1 else None,
+            bank=bank if self._walked_banks > 1 else None,
+            row=first_row + row,
+            column=offset,
         )
 
     def position(self, address: Address, *, first_row: int) -> tuple[int, int]:
@@ -164,17 +165,17 @@ class HeadGeometry:
         parts = columns.reshape(len(columns), self.parts, self.columns * self.lanes)[:, :, : self.part_dim]
         return parts.reshape(len(columns), self.parts * self.part_dim)[:, : self.dim]
 
-    @property
+    @cached_property
     def _walked_groups(self) -> int:
         return self.hardware.banks.groups // self.groups
 
-    @property
+    @cached_property
     def _walked_banks(self) -> int:
         return self.hardware.banks.banks // self.parts
 
     def _walk(self, index: Any) -> tuple[Any, Any, Any, Any]:
         """Group and bank, of those walked over, row and column of the `index`-th column of a stream."""
-        index, group = np.divmod(index, self._walked_groups)
-        index, column = np.divmod(index, self.columns_per_row)
-        row, bank = np.divmod(index, self._walked_banks)
+        index, group = divmod(index, self._walked_groups)
+        index, column = divmod(index, self.columns_per_row)
+        row, bank = divmod(index, self._walked_banks)
         return group, bank, row, column

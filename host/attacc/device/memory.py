@@ -1,7 +1,7 @@
 """The banks of one channel: K and V of the heads that live there.
 
-Owns the cells. Data come and go by ordinary writes, token by token, as `geometry` lays them out. Cells that nobody
-wrote hold the least integer, so that an answer that depends on them is wrong at once.
+Owns the cells. Data come by ordinary writes, token by token, as `geometry` lays them out. Lanes that fill up a column
+hold the least integer, so that an answer that depends on them is wrong at once.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class ChannelMemory:
     ) -> None:
         self.element_bits = element_bits
         self._banks, self._columns_per_row = hardware.banks, hardware.timing.macs_per_row
-        self._unwritten = int(np.iinfo(dtype).min)
+        self._filling = int(np.iinfo(dtype).min)
         banks = hardware.units.pseudo_channels, self._banks.groups, self._banks.banks
         columns = rows, self._columns_per_row, 8 * hardware.units.command_bytes // element_bits
-        self._cells = np.full((*banks, *columns), self._unwritten, dtype)
+        self._cells = np.zeros((*banks, *columns), dtype)  # which takes memory where it is written only
         self._row_written = np.zeros(rows, np.bool_)
 
     def write(self, geometry: HeadGeometry, vectors: Integers, *, first_row: int, first_token: int) -> None:
@@ -43,7 +43,7 @@ class ChannelMemory:
         places = geometry.token_places(first_token + np.arange(len(vectors)))
         row = first_row + places.row
         where = places.pseudo_channel, places.group, places.bank, row, places.column
-        self._cells[where] = geometry.to_columns(vectors, fill=self._unwritten)
+        self._cells[where] = geometry.to_columns(vectors, fill=self._filling)
         self._row_written[row] = True
 
     def read(self, address: Address) -> NDArray[np.int64]:
