@@ -23,9 +23,9 @@ from .corelets import compute_cycles, corelet_tokens, key_cycles, mean_balance
 from .energy import Events, attention_cost
 from .head import attention_macs, kv_token_bytes
 from .locality import Movement, Retention, buffer_tokens, movement
-from .timing import Misses, Prefetch, QueryCycles, check_overlap, end_cycles, lag_cycles, threshold_cycles
+from .timing import NO_THRESHOLDS, QueryTimes, Timing, thresholds_of
 
-__all__ = ["Accelerator", "AttentionRun", "Gain", "Moved", "Selecting", "gain"]
+__all__ = ["Accelerator", "AttentionRun", "Gain", "Moved", "QueryCycles", "Selecting", "gain"]
 
 Selecting = Literal["in memory", "nothing"]
 """Who selects tokens. in memory: thresholds of SPRINT, which every query waits for. nothing: all tokens, or a selection
@@ -44,6 +44,24 @@ class Moved(NamedTuple):
     refetch: NDArray[np.int64]
     opened_rows: NDArray[np.int64]
     row_hits: NDArray[np.int64]
+
+
+class QueryCycles(NamedTuple):
+    """Parts of each query, int64 [heads, queries], but for the thresholds, for which every query takes the same time.
+
+    load: from the pruning vector until the last token is there. compute: of the slowest corelet. end: of each query,
+    from the start of the first one on.
+    """
+
+    thresholds: int
+    load: NDArray[np.int64]
+    compute: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """Until the last query is done; heads follow one another."""
+        return int(self.end[:, -1].sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,8 +101,8 @@ class Gain(NamedTuple):
 class Accelerator:
     """A chip, and how it is used. dim: of a head. quant: bits of K and V; a row of Q is as long as one of K.
 
-    mapping: tokens to corelets, "interleave" as document 4 has it, or "block". misses, prefetch, retention: of
-    `timing` and `locality`.
+    mapping: tokens to corelets, "interleave" as document 4 has it, or "block". timing: what goes on at the same time.
+    retention: what stays in the buffer.
 
     Raises ValueError for a head without dimensions, or a choice that there is not.
     """
@@ -93,15 +111,13 @@ class Accelerator:
     dim: int
     quant: QuantConfig = INT8
     mapping: PartitionLayout = "interleave"
-    misses: Misses = "present first"
-    prefetch: Prefetch = "none"
+    timing: Timing = field(default_factory=Timing)
     retention: Retention = "kept"
     corelets: Partition = field(init=False)
 
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ValueError(f"dim = {self.dim}: a head has at least 1 dimension.")
-        check_overlap(self.misses, self.prefetch)
         object.__setattr__(self, "corelets", Partition(parts=self.chip.corelets.count, layout=self.mapping))
 
     @property
@@ -126,20 +142,27 @@ class Accelerator:
         heads = keep.reshape(-1, *keep.shape[-2:])
         tokens = corelet_tokens(heads, self.corelets)
         compute = compute_cycles(tokens, dim=self.dim, lanes=self.chip.corelets.lanes)
-        threshold = threshold_cycles(self.chip, keep.shape[-1]) if selecting == "in memory" else 0
         moves = movement(heads, capacity_tokens=self.capacity_tokens, retention=self.retention)
-        load, lag, opened, hits = self._loads(moves.load, compute)
-        end = [
-            end_cycles(threshold=threshold, load=of_load, compute=of_compute, lag=of_lag, prefetch=self.prefetch)
-            for of_load, of_compute, of_lag in zip(load.tolist(), compute.tolist(), lag.tolist(), strict=True)
+        thresholds = thresholds_of(self.chip, keep.shape[-1]) if selecting == "in memory" else NO_THRESHOLDS
+        per_head = [
+            self.timing.queries(
+                load,
+                MemoryController(chip=self.chip, token_bytes=self.token_bytes),
+                thresholds=thresholds,
+                compute=cycles,
+                owner=self.corelets.over(keep.shape[-1]).owner(np.arange(keep.shape[-1])),
+                key_cycles=key_cycles(self.dim, self.chip.corelets.lanes),
+            )
+            for load, cycles in zip(moves.load, compute, strict=True)
         ]
-        cycles = QueryCycles(threshold=threshold, load=load, compute=compute, lag=lag, end=np.array(end))
-        macs = heads.size * self.dim if selecting == "in memory" else 0
+        times = QueryTimes(*map(np.stack, zip(*per_head, strict=True)))
+        cycles = QueryCycles(thresholds.latency, times.load, compute, times.end)
+        in_memory_macs = heads.size * self.dim if selecting == "in memory" else 0
         return AttentionRun(
             tokens=tokens,
-            moved=_counted(moves, opened, hits),
+            moved=_counted(moves, times),
             cycles=cycles,
-            cost=attention_cost(self.chip, self._events(heads, moves, cycles, macs)),
+            cost=attention_cost(self.chip, self._events(heads, moves, cycles, in_memory_macs)),
         )
 
     def dense(self, queries: int, tokens: int) -> AttentionRun:
@@ -150,23 +173,6 @@ class Accelerator:
         if queries < 1 or tokens < 1:
             raise ValueError(f"dense attention of {queries} queries to {tokens} tokens: both are at least 1.")
         return self.run(np.ones((queries, tokens), np.bool_), selecting="nothing")
-
-    def _loads(
-        self, load: NDArray[np.bool_], compute: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Cycles of loads, lags, opened rows and row hits of each query, int64 [heads, queries]."""
-        controller = MemoryController(chip=self.chip, token_bytes=self.token_bytes)
-        owner = self.corelets.over(load.shape[-1]).owner(np.arange(load.shape[-1]))
-        per_key = key_cycles(self.dim, self.chip.corelets.lanes)
-        found = np.zeros((4, *load.shape[:-1]), np.int64)
-        for head, of_head in enumerate(load):
-            for query, reads in enumerate(controller.reads(of_head)):
-                lag = lag_cycles(
-                    reads, owner, compute=int(compute[head, query]), key_cycles=per_key, misses=self.misses
-                )
-                found[:, head, query] = reads.cycles, lag, reads.opened_rows, reads.row_hits
-        cycles, lags, opened, hits = found
-        return cycles, lags, opened, hits
 
     def _events(self, keep: NDArray[np.bool_], moves: Movement, cycles: QueryCycles, in_memory_macs: int) -> Events:
         heads, queries, tokens = keep.shape
@@ -179,16 +185,16 @@ class Accelerator:
             loaded=int(np.count_nonzero(moves.load)),
             kept=kept,
             macs=attention_macs(self.dim, kept),
-            threshold_cycles=cycles.threshold * heads * queries,
+            threshold_cycles=cycles.thresholds * heads * queries,
             load_cycles=int(cycles.load.sum()),
             compute_cycles=int(cycles.compute.sum()),
             total_cycles=cycles.total,
         )
 
 
-def _counted(moves: Movement, opened_rows: NDArray[np.int64], row_hits: NDArray[np.int64]) -> Moved:
+def _counted(moves: Movement, times: QueryTimes) -> Moved:
     load, reuse, evict, refetch = (np.count_nonzero(of, axis=-1).astype(np.int64) for of in moves)
-    return Moved(load, reuse, evict, refetch, opened_rows, row_hits)
+    return Moved(load, reuse, evict, refetch, times.opened_rows, times.row_hits)
 
 
 def gain(run: AttentionRun, dense: AttentionRun) -> Gain:

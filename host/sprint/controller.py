@@ -6,8 +6,7 @@ other in one row. Nothing is written here but the order of reads; `locality` say
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from host.machines.sprint_chip import SprintChip
 from .arguments import check_mask
 from .thresholding import columns_needed
 
-__all__ = ["MemoryController", "Places", "Reads", "WordlineReads", "wordline_reads"]
+__all__ = ["MemoryController", "MemoryState", "Places", "Reads", "WordlineReads", "wordline_reads"]
 
 NO_ROW = -1
 
@@ -31,8 +30,21 @@ class Places(NamedTuple):
     row: NDArray[np.int64]
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class MemoryState:
+    """What reads leave behind for the next ones, int64 [channels, banks], and [channels] for buses.
+
+    open_row: of a bank, or NO_ROW. bank_free: the cycle from which on a bank can open another row. bus_free: the same
+    of buses and tokens.
+    """
+
+    open_row: NDArray[np.int64]
+    bank_free: NDArray[np.int64]
+    bus_free: NDArray[np.int64]
+
+
 class Reads(NamedTuple):
-    """What one query loads. tokens: int64 [n], rising. arrival: cycles from the first command on, int64 [n].
+    """What one query loads. tokens: int64 [n], rising. arrival: cycles from the query's first command on, int64 [n].
 
     opened_rows: row misses. row_hits: tokens that opened none.
     """
@@ -61,14 +73,19 @@ class WordlineReads(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryController:
-    """Reads tokens of `token_bytes`, K and V together. Raises ValueError for tokens of less than a byte."""
+    """Reads tokens of `token_bytes`, K and V together, each of which occupies a bus for `bus_cycles`.
+
+    Raises ValueError for tokens of less than a byte.
+    """
 
     chip: SprintChip
     token_bytes: int
+    bus_cycles: int = field(init=False)
 
     def __post_init__(self) -> None:
         if self.token_bytes < 1:
             raise ValueError(f"token_bytes = {self.token_bytes}: a row of K and of V have at least 1 byte.")
+        object.__setattr__(self, "bus_cycles", self.chip.bus_cycles(self.token_bytes))
 
     @property
     def tokens_per_row(self) -> int:
@@ -88,44 +105,47 @@ class MemoryController:
         row = slot // self.tokens_per_row if self.tokens_per_row else slot * self.rows_per_token
         return Places(tokens % memory.channels, in_channel % memory.banks, row)
 
-    def reads(self, load: NDArray[np.bool_]) -> Iterator[Reads]:
-        """The reads of each query in turn, whose row buffers the next one finds; load is bool [queries, tokens].
+    def closed(self) -> MemoryState:
+        """All rows closed, nothing under way, at cycle 0."""
+        memory = self.chip.memory
+        banks = (memory.channels, memory.banks)
+        return MemoryState(
+            open_row=np.full(banks, NO_ROW, np.int64),
+            bank_free=np.zeros(banks, np.int64),
+            bus_free=np.zeros(memory.channels, np.int64),
+        )
+
+    def read(self, wanted: NDArray[np.bool_], state: MemoryState, *, start: int) -> Reads:
+        """Read the wanted tokens, bool [tokens], with commands from cycle `start` on; `state` is what follows.
 
         A bank first serves what its open row holds, then the other rows in order, each once: the most hits there can
         be. Banks open rows side by side, each as soon as the row before it is through; the bus of a channel takes one
-        token after the other, in the order in which banks have them ready. A row that is opened takes `row_cycles`,
-        every token `column_cycles` that follow upon one another without a gap, and its time on the bus.
-
-        Raises TypeError for a mask that is not bool, ValueError for one that has not two axes.
+        token after the other, in the order in which banks have them ready, queries in their order. A row that is
+        opened takes `row_cycles`, every token `column_cycles` that follow upon one another without a gap, and its time
+        on the bus.
         """
-        check_mask("load", load)
-        if load.ndim != 2:
-            raise ValueError(f"load has shape {load.shape}: one sequence of queries is [queries, tokens].")
-        memory = self.chip.memory
-        open_rows = np.full((memory.channels, memory.banks), NO_ROW, np.int64)
-        for wanted in load:
-            yield self._served(np.flatnonzero(wanted), open_rows)
-
-    def _served(self, tokens: NDArray[np.int64], open_rows: NDArray[np.int64]) -> Reads:
-        """One query; `open_rows` [channels, banks] becomes what it leaves open."""
+        tokens = np.flatnonzero(wanted)
         if not tokens.size:
             return Reads(tokens, tokens, 0, 0)
-        memory, bus_cycles = self.chip.memory, self.chip.bus_cycles(self.token_bytes)
+        memory, bus_cycles = self.chip.memory, self.bus_cycles
         channel, bank, row = self.places(tokens)
-        is_open = (row == open_rows[channel, bank]) & (self.rows_per_token == 1)
+        is_open = (row == state.open_row[channel, bank]) & (self.rows_per_token == 1)
         unit = channel * memory.banks + bank
         order = np.lexsort((tokens, ~is_open, unit))
         channel, bank, row, is_open, unit = (of[order] for of in (channel, bank, row, is_open, unit))
-        first_of_unit = np.r_[True, unit[1:] != unit[:-1]]
-        misses = ~is_open & (first_of_unit | np.r_[True, row[1:] != row[:-1]])
-        opened = _running_sum(misses * self.rows_per_token, first_of_unit)
-        place = _running_sum(np.ones_like(row), first_of_unit) - 1
-        ready = memory.row_cycles * opened + memory.column_cycles + bus_cycles * place
-        arrival = np.empty_like(ready)
-        arrival[order] = _on_bus(channel, ready, bus_cycles)
-        last_of_unit = np.r_[first_of_unit[1:], True]
-        # Of a token in several rows, its last one stays open, and no other token is in it.
-        open_rows[channel[last_of_unit], bank[last_of_unit]] = row[last_of_unit]
+        first = _starts(unit)
+        last = np.roll(first, -1)
+        misses = ~is_open & (first | _starts(row))
+        opened = _running_sum(misses * self.rows_per_token, first)
+        place = _running_sum(np.ones_like(row), first) - 1
+        streamed = np.maximum(state.bank_free[channel, bank], start) + memory.row_cycles * opened + bus_cycles * place
+        through = _on_bus(channel, streamed + memory.column_cycles, bus_cycles, state.bus_free)
+        # Of a token in several rows, the last one stays open, and no other token is in it.
+        state.open_row[channel[last], bank[last]] = row[last]
+        state.bank_free[channel[last], bank[last]] = streamed[last] + bus_cycles
+        np.maximum.at(state.bus_free, channel, through)
+        arrival = np.empty_like(through)
+        arrival[order] = through - start
         return Reads(tokens, arrival, int(misses.sum()) * self.rows_per_token, int((~misses).sum()))
 
 
@@ -138,6 +158,13 @@ def wordline_reads(load: NDArray[np.bool_], *, dim: int, chip: SprintChip) -> Wo
     )
 
 
+def _starts(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where a group of equal neighbours starts."""
+    starts = np.ones(len(groups), np.bool_)
+    np.not_equal(groups[1:], groups[:-1], out=starts[1:])
+    return starts
+
+
 def _running_sum(values: NDArray[np.int64], starts: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Sums of values up to each one, from anew where a group starts."""
     sums = np.cumsum(values)
@@ -146,15 +173,17 @@ def _running_sum(values: NDArray[np.int64], starts: NDArray[np.bool_]) -> NDArra
     return groups
 
 
-def _on_bus(channel: NDArray[np.int64], ready: NDArray[np.int64], bus_cycles: int) -> NDArray[np.int64]:
+def _on_bus(
+    channel: NDArray[np.int64], ready: NDArray[np.int64], bus_cycles: int, bus_free: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """When each token is through the bus of its channel, first ready first: max over those before of ready + bus."""
     order = np.lexsort((ready, channel))
-    starts = np.r_[True, channel[order][1:] != channel[order][:-1]]
+    starts = _starts(channel[order])
     place = _running_sum(np.ones_like(ready), starts) - 1
     # The k-th is through at max over i <= k of ready_i + (k - i + 1) bus; one row of the table for each channel.
     table = np.full((int(starts.sum()), int(place.max()) + 1), np.iinfo(np.int64).min)
     group = np.cumsum(starts) - 1
-    table[group, place] = ready[order] - place * bus_cycles
+    table[group, place] = np.maximum(ready, bus_free[channel])[order] - place * bus_cycles
     through = np.empty_like(ready)
     through[order] = np.maximum.accumulate(table, axis=1)[group, place] + (place + 1) * bus_cycles
     return through

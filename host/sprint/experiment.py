@@ -61,6 +61,8 @@ def sprint_experiment(
     selection = pruning.select(valid.queries, valid.keys)
     exact = exact_scores(valid.queries, valid.keys)
     theta = np.broadcast_to(np.asarray(pruning.theta, dtype=np.float64), exact.shape[:-1])
+    sizes = {"baseline": (stream.queries.shape[1], stream.tokens), "mask_only": (valid.queries.shape[1], valid.tokens)}
+    dense = {size: accelerator.dense(*size) for size in dict.fromkeys(sizes.values())}
     return Outcome(
         stream=valid,
         selection=selection,
@@ -76,8 +78,8 @@ def sprint_experiment(
         dense=dense_outputs(valid.queries, valid.keys, valid.values, logit_scale=valid.logit_scales),
         lost=int(np.count_nonzero((exact >= theta[..., None]) & ~selection.keep)),
         runs={
-            "baseline": accelerator.dense(stream.queries.shape[1], stream.tokens),
-            "mask_only": accelerator.dense(valid.queries.shape[1], valid.tokens),
+            "baseline": dense[sizes["baseline"]],
+            "mask_only": dense[sizes["mask_only"]],
             "sprint": accelerator.run(selection.keep),
         },
     )

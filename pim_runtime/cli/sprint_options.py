@@ -36,6 +36,7 @@ DEFAULT = "(default: %(default)s)"
 PUBLISHED_VALID = 0.54  # of all tokens: 46 % padding, as reported of BERT on SQuAD
 MADE_UP_TOKENS, MADE_UP_DIM = 384, 64
 MOST_SCORES = 2**24
+LONGEST_SEED = 18  # digits
 KEEP_FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -65,7 +66,7 @@ def add_stream_options(options: Options) -> None:
         default="none",
         help=f"planted in made-up keys {DEFAULT}",
     )
-    options.add_argument("--rng", type=int, default=1, metavar="SEED", help=f"of what is made up {DEFAULT}")
+    options.add_argument("--rng", type=_seed, default=1, metavar="SEED", help=f"of what is made up {DEFAULT}")
 
 
 def add_pruning_options(options: Options) -> None:
@@ -121,10 +122,12 @@ def add_use_options(options: Options) -> None:
         f"arithmetic {DEFAULT}",
     )
     options.add_argument(
-        "--prefetch",
-        choices=("none", "next-query"),
-        default="none",
-        help=f"whether memory begins with the next query during the arithmetic {DEFAULT}",
+        "--ahead",
+        type=int,
+        default=0,
+        metavar="QUERIES",
+        help="how many queries memory may be ahead of the arithmetic; 0: each query waits for its own thresholds, as "
+        f"S4-9 adds them up {DEFAULT}",
     )
 
 
@@ -182,14 +185,20 @@ def chosen_chip(config: str) -> SprintChip:
 def chosen_accelerator(arguments: argparse.Namespace, chip: SprintChip, dim: int) -> Accelerator:
     """The chip, as it is used."""
     from host.sprint.accelerator import Accelerator
+    from host.sprint.timing import Timing
 
     return Accelerator(
         chip=chip,
         dim=dim,
         mapping=arguments.mapping,
-        misses=arguments.misses.replace("-", " "),
-        prefetch=arguments.prefetch.replace("-", " "),
+        timing=Timing(misses=arguments.misses.replace("-", " "), ahead=arguments.ahead),
     )
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_SEED):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: a seed is a whole number of up to {LONGEST_SEED} digits")
+    return int(text)
 
 
 def _real(arguments: argparse.Namespace) -> QueryStream:

@@ -26,6 +26,7 @@ __all__ = [
     "energy_section",
     "head_energy",
     "movement_section",
+    "queries_section",
     "shown_heads",
     "time_section",
 ]
@@ -184,6 +185,22 @@ def movement_section(outcome: Outcome, accelerator: Accelerator) -> Section:
     )
 
 
+def queries_section(outcome: Outcome, most: int) -> Section:
+    """The first queries of the first head, one by one."""
+    run, selection = outcome.runs["sprint"], outcome.selection
+    columns = (
+        Column(name="query"),
+        *(Column(name=name, origin="exact") for name in ("kept", "load", "reuse", "evict", "load again")),
+        *(Column(name=name, unit="cycles", origin="modelled") for name in ("loads", "arithmetic", "done at")),
+        Column(name="pruned probability", unit="%", origin="exact"),
+    )
+    counts = (selection.kept, *run.moved[:4], run.cycles.load, run.cycles.compute, run.cycles.end)
+    each = zip(*(of.reshape(run.heads, -1)[0, :most].tolist() for of in counts), strict=True)
+    percent = PERCENT * outcome.attention.pruned_mass[0]
+    rows = tuple((query, *cells, percent[query]) for query, cells in enumerate(each))
+    return Section(title="Queries", tables=(Table(title="Of the first head", columns=columns, rows=rows),))
+
+
 def time_section(outcome: Outcome, *, published_size: str) -> Section:
     """Cycles per query and gains. published_size: S, M or L, whose speed-up document 4 prints; else anything."""
     from host.claims.registry import load_registry
@@ -199,7 +216,7 @@ def time_section(outcome: Outcome, *, published_size: str) -> Section:
     for mode, title in MODES.items():
         run = outcome.runs[mode]
         cycles, found = run.cycles, gain(run, baseline)
-        parts = (cycles.threshold, float(cycles.load.mean()), float(cycles.compute.mean()))
+        parts = (cycles.thresholds, float(cycles.load.mean()), float(cycles.compute.mean()))
         whole = cycles.total / cycles.load.size
         us = UJ * run.cost.seconds / run.heads
         rows.append((title, *parts, whole, run.balance, us, found.compute, found.time))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .model_options import count
 from .output import Report
 from .pictures import add_picture_option, picture_section
 from .sprint_options import (
@@ -43,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether softmax takes exact scores, or those of the product in memory (default: %(default)s)",
     )
     add_use_options(parser.add_argument_group("the chip"))
+    parser.add_argument(
+        "--list", type=count, metavar="QUERIES", help="also list so many queries of the first head, one by one"
+    )
     add_picture_option(parser, "the energy of a head by document 4's four groups, without and with pruning")
 
 
@@ -55,6 +59,7 @@ def run(arguments: argparse.Namespace) -> Report:
         chip_section,
         energy_section,
         movement_section,
+        queries_section,
         shown_heads,
         time_section,
     )
@@ -72,6 +77,7 @@ def run(arguments: argparse.Namespace) -> Report:
             chip_section(accelerator, stream),
             accuracy_section(outcome, pruning, asked=arguments.keep if arguments.theta is None else None),
             movement_section(outcome, accelerator),
+            *(() if arguments.list is None else (queries_section(outcome, arguments.list),)),
             time_section(outcome, published_size=arguments.config.upper()),
             energy,
             *picture_section(arguments.plot, lambda: _picture(outcome, chip.name), energy.tables[0]),

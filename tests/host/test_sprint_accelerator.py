@@ -17,6 +17,8 @@ from host.machines.sprint_chip import sprint_chips
 from host.sprint.accelerator import Accelerator, gain
 from host.sprint.corelets import balance, compute_cycles, corelet_tokens, key_cycles, mean_balance
 from host.sprint.energy import GROUPS, energy_split
+from host.sprint.padding import Padding, dense_bytes, dense_loads, sprint_bytes
+from host.sprint.timing import Timing
 from pim_runtime.errors import ProfileError
 
 pytestmark = pytest.mark.quick
@@ -90,7 +92,7 @@ def test_a_run_is_its_parts(keep, name, mapping):
     cycles, moved = run.cycles, run.moved
     assert (moved.load + moved.reuse).tolist() == [keep.sum(axis=-1).tolist()]
     assert (moved.opened_rows + moved.row_hits).tolist() == moved.load.tolist()
-    assert cycles.total == queries * cycles.threshold + int(np.maximum(cycles.load, cycles.compute).sum())
+    assert cycles.total == queries * cycles.thresholds + int(np.maximum(cycles.load, cycles.compute).sum())
     assert run.cost.seconds == cycles.total / 1e9
     assert sum(energy_split(run.cost).values()) == pytest.approx(run.cost.joules)
     loaded, kept = int(moved.load.sum()), int(keep.sum())
@@ -105,25 +107,32 @@ def test_a_run_is_its_parts(keep, name, mapping):
         assert joules == pytest.approx(1e-12 * picojoules[group])
 
 
-@settings(max_examples=20)
-@given(masks, st.sampled_from(tuple(CHIPS)), st.sampled_from(("none", "next query")))
-def test_whoever_waits_longer_is_later(keep, name, prefetch):
-    totals = [
-        accelerator(name, misses=misses, prefetch=prefetch).run(keep).cycles.total
-        for misses in ("present first", "arrivals", "stall")
-    ]
-    assert totals == sorted(totals)
-
-
 @given(st.integers(1, 12), st.integers(1, 40), st.sampled_from(tuple(CHIPS)))
 @settings(max_examples=20)
 def test_dense_attention_multiplies_every_key(queries, tokens, name):
     run = accelerator(name).dense(queries, tokens)
     corelets = run.tokens.shape[-1]
-    assert run.cycles.threshold == 0
+    assert run.cycles.thresholds == 0
     assert run.cycles.compute.tolist() == [[-(-tokens // corelets)] * queries]
     assert run.cost.part("pruning in ReRAM").joules == 0
     assert int(run.moved.load.sum()) == tokens  # all fit, and stay
+
+
+@given(masks)
+@settings(max_examples=20)
+def test_bytes_are_those_of_the_modes_without_the_commands(keep):
+    of, tokens = accelerator(), keep.shape[1]
+    stated = sprint_bytes(keep, dim=64, capacity_tokens=of.capacity_tokens)
+    assert of.run(keep).cost.part("ReRAM reads and writes", "reads").moved_bytes == stated.kv + stated.queries
+    dense = dense_bytes(Padding(tokens, tokens), "baseline", dim=64, capacity_tokens=of.capacity_tokens)
+    reads = of.dense(tokens, tokens).cost.part("ReRAM reads and writes", "reads")
+    assert reads.moved_bytes == dense.kv + dense.queries
+
+
+def test_dense_attention_beyond_the_buffer_loads_again_what_did_not_fit():
+    run = accelerator().dense(5, 140)
+    assert int(run.moved.load.sum()) == dense_loads(140, capacity_tokens=128) - 135 * 12  # of 5 queries, and not of 140
+    assert run.moved.refetch.tolist() == [[0, 12, 12, 12, 12]]
 
 
 def test_heads_follow_one_another_each_with_an_empty_buffer():
@@ -141,7 +150,7 @@ def test_arrivals_by_hand():
     keep = np.zeros((2, 128), np.bool_)
     keep[0, [0, 1, 2, 3]] = keep[1, [0, 1, 2, 3, 64]] = True
     ends = {
-        misses: accelerator(misses=misses).run(keep).cycles.end[0].tolist()
+        misses: accelerator(timing=Timing(misses=misses)).run(keep).cycles.end[0].tolist()
         for misses in ("present first", "arrivals", "stall")
     }
     # Thresholds take 25. The first query loads 4 for 63 cycles, the second one for 35 of an open row; a token takes 1.
@@ -174,10 +183,6 @@ def test_a_bus_takes_whole_cycles():
 def test_what_is_refused():
     with pytest.raises(ValueError, match="dim = 0"):
         accelerator(dim=0)
-    with pytest.raises(ValueError, match=r"misses = 'never'.*present first, arrivals, stall"):
-        accelerator(misses="never")
-    with pytest.raises(ValueError, match=r"prefetch = 'all'"):
-        accelerator(prefetch="all")
     with pytest.raises(ValueError, match="layout"):
         accelerator(mapping="random")
     with pytest.raises(ValueError, match="queries and tokens"):

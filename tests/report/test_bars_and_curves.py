@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pim_runtime.report.bars import stacked_bars_plot
+from pim_runtime.report.bars import grouped_bars_plot, stacked_bars_plot
 from pim_runtime.report.curves import curves_plot
 
 pytestmark = pytest.mark.quick
@@ -19,6 +19,18 @@ def test_bars_are_the_parts_of_their_wholes():
     starts = {drawn.get_label(): [bar.get_x() for bar in drawn] for drawn in axes.containers}
     assert starts == {"a": [0, 0], "b": [1, 0], "c": [3, 3]}
     assert axes.get_xlabel() == "time (s)"
+
+
+def test_groups_have_their_numbers_side_by_side():
+    groups = {"first": {"a": 1.0, "b": 2.0}, "second": {"b": 3.0}}
+    (axes,) = grouped_bars_plot(groups, title="Groups", axis="times", caption="Modelled.").axes
+    assert [label.get_text() for label in axes.xaxis.get_ticklabels()] == ["first", "second"]
+    heights = {drawn.get_label(): [bar.get_height() for bar in drawn] for drawn in axes.containers}
+    assert heights == {"a": [1], "b": [2, 3]}
+    centres = {drawn.get_label(): [bar.get_center()[0] for bar in drawn] for drawn in axes.containers}
+    assert centres["a"] == pytest.approx([-0.2])
+    assert centres["b"] == pytest.approx([0.2, 1.2])
+    assert axes.get_ylabel() == "times"
 
 
 def axis_labels(axes):
@@ -49,5 +61,7 @@ def test_a_narrow_range_is_linear_and_begins_at_zero():
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="nothing to stack"):
         stacked_bars_plot({}, title="", axis="", caption="")
+    with pytest.raises(ValueError, match="nothing to compare"):
+        grouped_bars_plot({"one": {}}, title="", axis="", caption="")
     with pytest.raises(ValueError, match="nothing to draw"):
         curves_plot({"one": []}, title="", x_axis="", y_axis="", caption="")
