@@ -106,13 +106,14 @@ def pruned_traffic(
     groups = np.arange(first_group, max(first_group, -(-end // GROUP)))
     of_group = [(max(first, GROUP * group), min(end, GROUP * (group + 1))) for group in groups.tolist()]
     at_once, nibble_bytes = decision_rows_at_once(spec.dim, MAX_DMA_BYTES), nibble_row_bytes(spec.dim)
-    by_any = kept.any(axis=0)
+    by_any: NDArray[np.bool_] = np.logical_or.reduce(kept, axis=0)
     rows, found = int(by_any.sum()), sum(bool(by_any[slice(*tokens)].any()) for tokens in of_group)
     # A worker has every workers-th group, and stores the scores of a query by eight kept tokens.
     worker_of = (np.arange(end) // GROUP - first_group) % workers
-    stored = sum(
-        -(-int(count) // GROUP) for query in kept for count in np.bincount(worker_of[query], minlength=workers)
-    )
+    stored = 0
+    for query in range(spec.queries):
+        counts: NDArray[np.intp] = np.bincount(worker_of[kept[query]], minlength=workers)
+        stored += int((-(-counts // GROUP)).sum())
     accesses = stored * (1 + 2 * (spec.norm == "softmax") + shape.passes)
     chunks = int(sum(-(-len(groups[worker::workers]) // GROUP) for worker in range(workers))) * (1 + shape.passes)
     queries = _queries(spec, shape, workers)

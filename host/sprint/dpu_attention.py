@@ -6,9 +6,9 @@ and how long the machine takes is noted. The kernel is dpu_kernels.pruning, its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,70 +22,27 @@ from host.attention.spec import AttentionSpec
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.counters import Counter
 
-from .arguments import check_queries_keys_and_values
-from .calibration import quantile_threshold
 from .dpu_selector import DpuSelector
-from .scores import approximate_scores
+from .inputs import QueryStream
 from .thresholding import Thresholder
 
-__all__ = [
-    "DEFAULT_TASKLETS",
-    "DpuHeads",
-    "DpuRun",
-    "DpuSetup",
-    "PrunedRun",
-    "attention_spec",
-    "kept_fraction_thresholds",
-    "prune_on_dpus",
-    "run_on_dpus",
-]
+__all__ = ["DEFAULT_TASKLETS", "DpuRun", "DpuSetup", "PrunedRun", "prune_on_dpus", "run_on_dpus", "stream_spec"]
 
 DEFAULT_TASKLETS = 12  # eleven workers fill the pipeline, and leave WRAM for the tables of a head of 128 dimensions
 _INT8_MAX = 128
-_DMA_BYTES = [Counter.READ_BYTES, Counter.WRITE_BYTES]
-_DMAS = [Counter.READS, Counter.WRITES]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DpuHeads:
-    """Attention heads as int8: queries [heads, n, dim], keys and values [kv_heads, tokens, dim].
-
-    Query head h belongs to KV head h // (heads / kv_heads). logit_scales: float64 [heads], logit per unit of score.
-    """
-
-    queries: NDArray[np.int8]
-    keys: NDArray[np.int8]
-    values: NDArray[np.int8]
-    logit_scales: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        heads, kv_heads = self.queries.shape[0], self.keys.shape[0]
-        if self.queries.ndim != 3 or self.keys.ndim != 3 or heads % max(1, kv_heads):
-            raise ValueError(
-                f"queries {self.queries.shape}, keys {self.keys.shape}: they are [heads, n, dim] and [kv_heads, tokens, "
-                "dim], and heads a multiple of kv_heads"
-            )
-        check_queries_keys_and_values(self.queries, self.keys_of_heads, self.values_of_heads)
-
-    @property
-    def keys_of_heads(self) -> NDArray[np.int8]:
-        """Keys [heads, tokens, dim]; heads that share them repeat them."""
-        return self.keys.repeat(len(self.queries) // len(self.keys), axis=0)
-
-    @property
-    def values_of_heads(self) -> NDArray[np.int8]:
-        """As `keys_of_heads`."""
-        return self.values.repeat(len(self.queries) // len(self.values), axis=0)
+_PS_PER_S = 10**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DpuSetup:
-    """Where and how it runs; the meaning is that of AttentionSet.
+    """Where and how a stream runs; the meaning is that of AttentionSet.
 
+    kv_heads: heads of K and V, each of them shared by equally many neighbouring heads of the stream; None: one each.
     machine: None for the default one. options: of the engine.
     """
 
     norm: PrunedNorm = "softmax"
+    kv_heads: int | None = None
     partition: Partition = WHOLE
     paging: Paging = "contiguous"
     nr_tasklets: int = DEFAULT_TASKLETS
@@ -95,11 +52,12 @@ class DpuSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DpuRun:
-    """What the queries of all heads left, one step after the other.
+    """What n queries of all heads left, one step after the other.
 
     answers: the record of the norm, arrays [heads, n, ...]. kept: bool [heads, n, tokens].
     launch_s: modelled time of a step's launch, float64 [n]: the slowest DPU's. step_s: with its transfers.
-    dmas, dma_bytes: between MRAM and WRAM, of all DPUs, int64 [n]. decision: how nibbles were multiplied.
+    dmas, dma_bytes: between MRAM and WRAM, of all DPUs, int64 [n].
+    decision: how nibbles were multiplied. nr_dpus: that took part.
     """
 
     answers: Answers
@@ -114,16 +72,15 @@ class DpuRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedRun:
-    """A run at a keep fraction beside the dense one. keep_fraction: wanted. theta: float64 [heads, 1]."""
+    """A run with pruning beside a dense one. theta: float64 [heads, n]."""
 
-    keep_fraction: float
     theta: NDArray[np.float64]
     dense: DpuRun
     pruned: DpuRun
 
     @property
     def kept_fraction(self) -> float:
-        """Kept tokens of all."""
+        """Kept tokens of all that these queries saw."""
         return float(self.pruned.kept.mean())
 
     @property
@@ -142,33 +99,37 @@ class PrunedRun:
         return 1 - float(self.pruned.dma_bytes.sum() / self.dense.dma_bytes.sum())
 
 
-def attention_spec(
-    heads: DpuHeads, setup: DpuSetup, selection: Literal["dense", "pruned"], thresholder: Thresholder
-) -> AttentionSpec:
-    """What DPUs compute. Raises as AttentionSpec and DpuSelector do."""
-    scales = tuple(heads.logit_scales.tolist()) if setup.norm == "softmax" else ()
+def stream_spec(stream: QueryStream, setup: DpuSetup, thresholder: Thresholder) -> AttentionSpec:
+    """What DPUs compute with pruning; without its selector, what they compute densely.
+
+    Raises ValueError for heads that do not share K and V as `setup` says, and as AttentionSpec and DpuSelector do.
+    """
+    _shared_rows(stream, setup)
     return AttentionSpec(
-        heads=len(heads.queries),
-        kv_heads=len(heads.keys),
-        dim=heads.keys.shape[2],
-        max_tokens=heads.keys.shape[1],
+        heads=stream.heads,
+        kv_heads=setup.kv_heads or stream.heads,
+        dim=stream.dim,
+        max_tokens=stream.tokens,
         dtype="int8",
         norm=setup.norm,
         q_max=_INT8_MAX,
         kv_max=_INT8_MAX,
-        logit_scales=scales,
-        selector=DpuSelector(thresholder=thresholder) if selection == "pruned" else None,
+        logit_scales=tuple(stream.logit_scales.tolist()) if setup.norm == "softmax" else (),
+        selector=DpuSelector(thresholder=thresholder),
     )
 
 
-def run_on_dpus(heads: DpuHeads, setup: DpuSetup, spec: AttentionSpec, theta: ArrayLike | None) -> DpuRun:
-    """Decode every query; theta broadcasts to [heads, n], None without a selector. Raises what AttentionSet raises."""
-    nr_queries, tokens = heads.queries.shape[1], heads.keys.shape[1]
-    thresholds = None if theta is None else np.broadcast_to(theta, heads.queries.shape[:2])
+def run_on_dpus(stream: QueryStream, setup: DpuSetup, spec: AttentionSpec, theta: ArrayLike | None = None) -> DpuRun:
+    """Decode every query of the stream with the whole of K and V, padding included.
+
+    theta: with a selector, broadcast to [heads, n]. Raises what AttentionSet raises.
+    """
+    nr_queries = stream.queries.shape[1]
+    thresholds = None if theta is None else np.broadcast_to(theta, stream.queries.shape[:2])
     answers: list[Answers] = []
     kept: list[NDArray[np.bool_]] = []
     counts: list[NDArray[np.int64]] = []
-    launch_ps, step_ps = np.zeros(nr_queries), np.zeros(nr_queries)
+    launch_ps, step_ps = (np.zeros(nr_queries, np.int64) for _ in range(2))
     with AttentionSet(
         spec,
         batch=1,
@@ -178,65 +139,73 @@ def run_on_dpus(heads: DpuHeads, setup: DpuSetup, spec: AttentionSpec, theta: Ar
         machine=setup.machine,
         options=setup.options,
     ) as attention:
-        attention.load_kv(heads.keys[None], heads.values[None])
+        attention.load_kv(*_shared_rows(stream, setup))
         for step in range(nr_queries):
             before = len(attention.timeline.rows)
-            attention.push_q(heads.queries[None, :, step], theta=None if thresholds is None else thresholds[:, step])
-            launches = attention.launch()
+            attention.push_q(stream.queries[None, :, step], theta=None if thresholds is None else thresholds[:, step])
+            counters = [launch.counters.rows for launch in attention.launch()]
             answers.append(rearrange([attention.pull_o()], lambda found: found[0]))
             rows = attention.timeline.rows[before:]
             launch_ps[step] = sum(row.duration_ps for row in rows if row.operation == "launch")
             step_ps[step] = sum(row.duration_ps for row in rows)
-            counters = [launch.counters.rows for launch in launches]
-            counts.append(sum((rows.reshape(-1, rows.shape[-1]).sum(axis=0) for rows in counters), np.int64(0)))
-            every = np.ones((len(heads.queries), tokens), np.bool_)
-            kept.append(every if thresholds is None else attention.pull_kept()[0])
+            counts.append(np.concatenate(counters).sum(axis=(0, 1, 2)))
+            kept.append(
+                np.ones((stream.heads, stream.tokens), np.bool_) if thresholds is None else attention.pull_kept()[0]
+            )
+        events = np.stack(counts)
         return DpuRun(
             answers=rearrange(answers, lambda *pieces: np.stack(pieces, axis=1)),
             kept=np.stack(kept, axis=1),
-            launch_s=launch_ps / 1e12,
-            step_s=step_ps / 1e12,
-            dmas=np.array([count[_DMAS].sum() for count in counts]),
-            dma_bytes=np.array([count[_DMA_BYTES].sum() for count in counts]),
+            launch_s=launch_ps / _PS_PER_S,
+            step_s=step_ps / _PS_PER_S,
+            dmas=events[:, [Counter.READS, Counter.WRITES]].sum(axis=1),
+            dma_bytes=events[:, [Counter.READ_BYTES, Counter.WRITE_BYTES]].sum(axis=1),
             decision=attention.contexts.wram.decision,
             nr_dpus=len(attention.dpus),
         )
 
 
-def kept_fraction_thresholds(heads: DpuHeads, keep_fraction: float, thresholder: Thresholder) -> NDArray[np.float64]:
-    """Thresholds [heads, 1] with which the heads keep so many of their tokens, over all of their queries (S4-3).
-
-    A fraction of 1 gives -inf: everything is kept, whatever the scores are. Raises as `quantile_threshold`.
-    """
-    if keep_fraction == 1:
-        return np.full((len(heads.queries), 1), -np.inf)
-    scores = approximate_scores(heads.queries, heads.keys_of_heads, thresholder.analog)
-    lifted = scores + thresholder.offsets(heads.queries)[..., None]
-    return quantile_threshold(lifted, keep_fraction, scope="head")
-
-
 def prune_on_dpus(
-    heads: DpuHeads,
-    keep_fractions: Sequence[float],
+    stream: QueryStream,
+    thetas: Sequence[ArrayLike],
     *,
+    positions: Sequence[int],
     thresholder: Thresholder | None = None,
     setup: DpuSetup | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> list[PrunedRun]:
-    """A run per keep fraction, and one dense run that all of them are compared with.
+    """A run per threshold, and one dense run that all of them are compared with; padding is left away.
 
-    Raises ValueError for fractions outside 0 to 1 or what DPUs cannot decide with, CapacityError for heads that do not
-    fit a DPU, DpuFaultError.
+    thetas: numbers, or arrays that broadcast to [heads, queries] of the stream, as `calibrated_pruning` finds them;
+    -inf keeps everything. positions: of the queries that run. advance(1) is called after each run, 1 + len(thetas).
+    Raises ValueError for positions that do not exist, or what DPUs cannot decide with; CapacityError for heads that do
+    not fit a DPU; DpuFaultError.
     """
-    how, where = thresholder or Thresholder(), setup or DpuSetup()
-    pruned_spec = attention_spec(heads, where, "pruned", how)
-    thetas = [kept_fraction_thresholds(heads, fraction, how) for fraction in keep_fractions]
-    dense = run_on_dpus(heads, where, replace(pruned_spec, selector=None), None)
-    return [
-        PrunedRun(
-            keep_fraction=fraction,
-            theta=theta,
-            dense=dense,
-            pruned=run_on_dpus(heads, where, pruned_spec, theta),
-        )
-        for fraction, theta in zip(keep_fractions, thetas, strict=True)
-    ]
+    whole, how, where = stream.unpadded, thresholder or Thresholder(), setup or DpuSetup()
+    chosen = np.asarray(positions, np.int64)
+    if not chosen.size or chosen.min() < 0 or chosen.max() >= whole.queries.shape[1]:
+        raise ValueError(f"positions {list(positions)}: some of the {whole.queries.shape[1]} queries of the stream")
+    running = replace(whole, queries=np.ascontiguousarray(whole.queries[:, chosen]))
+    spec, runs = stream_spec(whole, where, how), []
+    dense = run_on_dpus(running, where, replace(spec, selector=None))
+    for theta in thetas:
+        if advance is not None:
+            advance(1)
+        own = np.broadcast_to(np.asarray(theta, np.float64), whole.queries.shape[:2])[:, chosen]
+        runs.append(PrunedRun(theta=own, dense=dense, pruned=run_on_dpus(running, where, spec, own)))
+    if advance is not None:
+        advance(1)
+    return runs
+
+
+def _shared_rows(stream: QueryStream, setup: DpuSetup) -> tuple[NDArray[Any], NDArray[Any]]:
+    """K and V [1, kv_heads, tokens, dim]. Raises ValueError unless heads that share them have the same."""
+    kv_heads = setup.kv_heads or stream.heads
+    if kv_heads < 1 or stream.heads % kv_heads:
+        raise ValueError(f"kv_heads = {kv_heads} for {stream.heads} heads: each of them serves equally many heads")
+    group = stream.heads // kv_heads
+    shared = stream.keys[::group], stream.values[::group]
+    for name, rows, own in zip(("keys", "values"), shared, (stream.keys, stream.values), strict=True):
+        if not np.array_equal(rows.repeat(group, axis=0), own):
+            raise ValueError(f"kv_heads = {kv_heads}: {group} heads each would share {name}, but theirs differ")
+    return shared[0][None], shared[1][None]
