@@ -56,7 +56,7 @@ def add_stream_options(options: Options) -> None:
         "--valid",
         type=count,
         metavar="TOKENS",
-        help=f"that are no padding (default: {PUBLISHED_VALID:.0%} of made-up ones, all real ones)",
+        help=f"that are no padding (default: {PUBLISHED_VALID:.0%}% of made-up ones, all real ones)",
     )
     options.add_argument("--d", type=count, metavar="DIM", help=f"of a head (default: {MADE_UP_DIM}, or as it is)")
     options.add_argument("--heads", type=count, metavar="N", help="how many (default: 1, or all there are)")

@@ -128,31 +128,21 @@ def _dpu_runs(
     """Some of the queries decoded on DPUs, a head each, with the thresholds of the rows."""
     import numpy as np
 
-    from host.sprint.dpu_attention import DpuHeads, DpuSetup, PrunedRun, attention_spec, run_on_dpus
+    from host.sprint.dpu_attention import DpuSetup, prune_on_dpus
 
     from ..engine.protocol import EngineOptions
     from ..machine import Machine
 
-    there_are = stream.queries.shape[1]
-    positions = np.linspace(0, there_are - 1, min(arguments.dpu_queries, there_are)).round().astype(np.int64)
-    heads = DpuHeads(
-        queries=np.ascontiguousarray(stream.queries[:, positions]),
-        keys=stream.keys,
-        values=stream.values,
-        logit_scales=stream.logit_scales,
-    )
-    setup = DpuSetup(machine=Machine(chosen_hardware(arguments)), options=EngineOptions(engine=arguments.engine))
-    dense_spec, pruned_spec = (attention_spec(heads, setup, which, thresholder) for which in ("dense", "pruned"))
-    runs = []
+    last = stream.queries.shape[1] - 1
     with progress("DPUs", total=1 + len(rows)) as advance:
-        dense = run_on_dpus(heads, setup, dense_spec, None)
-        advance(1)
-        for row in rows:
-            theta = np.broadcast_to(row.theta, stream.queries.shape[:2])[:, positions]
-            pruned = run_on_dpus(heads, setup, pruned_spec, theta)
-            runs.append(PrunedRun(keep_fraction=row.asked_fraction, theta=theta, dense=dense, pruned=pruned))
-            advance(1)
-    return runs
+        return prune_on_dpus(
+            stream,
+            [row.theta for row in rows],
+            positions=np.unique(np.linspace(0, last, arguments.dpu_queries).round().astype(int)).tolist(),
+            thresholder=thresholder,
+            setup=DpuSetup(machine=Machine(chosen_hardware(arguments)), options=EngineOptions(engine=arguments.engine)),
+            advance=advance,
+        )
 
 
 def _rows(arguments: argparse.Namespace, stream: QueryStream, thresholder: Thresholder) -> list[_Row]:

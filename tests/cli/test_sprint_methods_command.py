@@ -98,6 +98,16 @@ def test_a_picture_has_its_numbers_beside_it(tmp_path, what):
     assert len(numbers) == 1 + (8 if what == "compare" else 2)
 
 
+@pytest.mark.parametrize("what", ["compare", "table"])
+def test_help_says_what_is_taken(what, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["sprint", what, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "(default: real)" in shown
+    assert "0.02,0.05,0.1" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
