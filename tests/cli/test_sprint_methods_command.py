@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from pim_runtime.cli.main import main
@@ -80,6 +81,27 @@ def test_dpus_are_left_out_where_they_cannot_decide(tmp_path):
     _, found = sections(tmp_path, "table", *TINY, "--msb", "3")
     assert [row["DPUs: speed-up"] for row in rows_of(found["Fractions to keep"])] == [None, None]
     assert any("DPUs are left out: keys with 3" in note for note in found["Fractions to keep"]["notes"])
+
+
+def saved_heads(tmp_path, *, queries):
+    """A file of 4 heads, two of each on the same K and V of 30 tokens."""
+    rng = np.random.default_rng(0)
+    shapes = {"q": (4, queries, 16), "k": (2, 30, 16), "v": (2, 30, 16)}
+    np.savez(tmp_path / "heads.npz", **{name: rng.standard_normal(shape) for name, shape in shapes.items()})
+    return ("--queries", str(tmp_path / "heads.npz"))
+
+
+def test_heads_can_come_from_a_file(tmp_path):
+    _, found = sections(tmp_path, "compare", *saved_heads(tmp_path, queries=20), "--methods", "sprint", "--keep", "0.2")
+    assert any(
+        value["value"].startswith("4 heads, 20 queries x 30 tokens x 16") for value in found["Queries"]["values"][:1]
+    )
+    assert rows_of(found["Quality of selections"])[0]["kept"] >= 20
+
+
+def test_a_file_with_more_queries_than_tokens_is_refused(tmp_path, capsys):
+    assert main(["sprint", "compare", *saved_heads(tmp_path, queries=31)]) == 2
+    assert "31 queries over 30 tokens" in capsys.readouterr().err
 
 
 def test_a_single_query_has_no_overlap(tmp_path):
