@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pytest
 
+from host.sprint.contenders import CONTENDERS
+from pim_runtime.cli import sprint_compare
 from pim_runtime.cli.main import main
 
 pytestmark = pytest.mark.quick
@@ -46,6 +48,10 @@ def test_methods_are_compared_at_fractions(tmp_path):
         assert row["saved"] == pytest.approx(100 - 100 * row["read"] / (2 * 32 * 16))
     (check,) = found["Quality of selections"]["checks"]
     assert check["passed"]
+
+
+def test_the_command_knows_every_method_there_is():
+    assert sprint_compare.METHODS == CONTENDERS
 
 
 def test_methods_can_be_chosen(tmp_path):
