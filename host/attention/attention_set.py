@@ -153,10 +153,9 @@ class AttentionSet:
         spec.check_q((self.batch, spec.heads, spec.dim), q=q)
         if not self.tokens:
             raise ValueError("push_q before load_kv: there are no tokens to attend to")
+        thresholds = self._checked_theta(theta).reshape(-1, spec.queries)
+        per_head = self.contexts.queries_as_rows(q.reshape(-1, spec.queries, spec.dim), thresholds)
         self._state = "asked"
-        per_head = self.contexts.queries_as_rows(
-            q.reshape(-1, spec.queries, spec.dim), self._checked_theta(theta).reshape(-1, spec.queries)
-        )
         self._queries = per_head.repeat(self.partition.parts, axis=0)
         self._calls = self._calls_at(self._checked_positions(self.tokens - 1 if positions is None else positions))
         if self.nr_waves == 1:

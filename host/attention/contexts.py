@@ -166,9 +166,14 @@ class Contexts:
         return k, k + self.layout.v, 0
 
     def queries_as_rows(self, q: Integers, theta: NDArray[np.float64] | None = None) -> Bytes:
-        """What a launch is sent for q [n, queries, dim], uint8 [n, query_bytes]; theta [n, queries] for pruning."""
+        """What a launch is sent for q [n, queries, dim], uint8 [n, query_bytes].
+
+        theta [n, queries]: for a spec with a selector, else it means nothing. Raises ValueError when it is missing.
+        """
         rows = [_padded(q, self.layout.q_bytes)]
-        if self.spec.selector is not None and theta is not None:
+        if self.spec.selector is not None:
+            if theta is None:
+                raise ValueError("queries without thresholds for a spec with a selector: AttentionSet takes theta")
             levels, thresholds = self.spec.selector.decisions(q, theta)
             rows += [_padded(levels, self.layout.q_bytes), thresholds.view(np.uint8)]
         return np.concatenate([part.reshape(len(q), -1) for part in rows], axis=1)

@@ -27,6 +27,7 @@ from host.sprint.thresholding import Combine, Thresholder
 
 from .judging import Answer, Holds, Noted
 from .sprint_cases import KEEP_FRACTIONS, Case, cases, peaked_case, selections, shipped_case
+from .sprint_dpu import dpu_identities
 from .worst_shares import WorstShares
 
 __all__ = ["sprint_checks"]
@@ -87,7 +88,10 @@ def falsely_pruned() -> Answer:
 
 
 def dense_identities() -> Answer:
-    """C4-03: no threshold against the dense kernel's reference, and any threshold against it on the survivors."""
+    """C4-03: no threshold against the dense kernel's reference, and any threshold against it on the survivors.
+
+    Then the same on emulated DPUs, against the dense program.
+    """
     dense_different = sparse_different = queries = 0
     for case in cases():
         everything = InMemoryPruning(theta=-np.inf).select(case.queries, case.keys).keep
@@ -95,10 +99,12 @@ def dense_identities() -> Answer:
         for keep in selections(case):
             sparse_different += _different_from_reference(case, keep)
             queries += keep.shape[0] * keep.shape[1]
+    on_dpus = dpu_identities()
     return Holds(
-        passed=not dense_different and not sparse_different,
+        passed=not dense_different and not sparse_different and on_dpus.passed,
         detail=f"{dense_different} queries differ from dense attention with theta = -infinity; {sparse_different} of "
-        f"{queries:,} pruned queries from dense attention over their survivors; maxima, sums and outputs, all bits",
+        f"{queries:,} pruned queries from dense attention over their survivors; maxima, sums and outputs, all bits; "
+        f"{on_dpus.detail}",
     )
 
 

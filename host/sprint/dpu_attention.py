@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dpu_kernels.pruning import Decision, PrunedNorm
+from dpu_kernels.pruning import PrunedNorm
 from host.attention.answers import Answers, rearrange
 from host.attention.attention_set import AttentionSet
 from host.attention.layout import Paging
 from host.attention.partition import WHOLE, Partition
 from host.attention.spec import AttentionSpec
+from host.attention.wram_plan import WramPlan
 from pim_runtime import EngineOptions, Machine
 from pim_runtime.counters import Counter
 
@@ -26,7 +27,16 @@ from .dpu_selector import DpuSelector
 from .inputs import QueryStream
 from .thresholding import Thresholder
 
-__all__ = ["DEFAULT_TASKLETS", "DpuRun", "DpuSetup", "PrunedRun", "prune_on_dpus", "run_on_dpus", "stream_spec"]
+__all__ = [
+    "DEFAULT_TASKLETS",
+    "DpuRun",
+    "DpuSetup",
+    "PrunedRun",
+    "at_positions",
+    "prune_on_dpus",
+    "run_on_dpus",
+    "stream_spec",
+]
 
 DEFAULT_TASKLETS = 12  # eleven workers fill the pipeline, and leave WRAM for the tables of a head of 128 dimensions
 _INT8_MAX = 128
@@ -57,7 +67,7 @@ class DpuRun:
     answers: the record of the norm, arrays [heads, n, ...]. kept: bool [heads, n, tokens].
     launch_s: modelled time of a step's launch, float64 [n]: the slowest DPU's. step_s: with its transfers.
     dmas, dma_bytes: between MRAM and WRAM, of all DPUs, int64 [n].
-    decision: how nibbles were multiplied. nr_dpus: that took part.
+    wram: how WRAM was divided; its `decision` says how nibbles were multiplied. nr_dpus: that took part.
     """
 
     answers: Answers
@@ -66,7 +76,7 @@ class DpuRun:
     step_s: NDArray[np.float64]
     dmas: NDArray[np.int64]
     dma_bytes: NDArray[np.int64]
-    decision: Decision
+    wram: WramPlan
     nr_dpus: int
 
 
@@ -97,6 +107,14 @@ class PrunedRun:
     def bytes_saved(self) -> float:
         """Share of the dense DMA bytes that pruning does not move; negative where it moves more."""
         return 1 - float(self.pruned.dma_bytes.sum() / self.dense.dma_bytes.sum())
+
+
+def at_positions(stream: QueryStream, positions: Sequence[int]) -> QueryStream:
+    """The stream with some of its queries. Raises ValueError for none, or positions that do not exist."""
+    chosen, there_are = np.asarray(positions, np.int64), stream.queries.shape[1]
+    if not chosen.size or chosen.min() < 0 or chosen.max() >= there_are:
+        raise ValueError(f"positions {list(positions)}: the stream has queries 0 to {there_are - 1}; choose some")
+    return replace(stream, queries=np.ascontiguousarray(stream.queries[:, chosen]))
 
 
 def stream_spec(stream: QueryStream, setup: DpuSetup, thresholder: Thresholder) -> AttentionSpec:
@@ -160,7 +178,7 @@ def run_on_dpus(stream: QueryStream, setup: DpuSetup, spec: AttentionSpec, theta
             step_s=step_ps / _PS_PER_S,
             dmas=events[:, [Counter.READS, Counter.WRITES]].sum(axis=1),
             dma_bytes=events[:, [Counter.READ_BYTES, Counter.WRITE_BYTES]].sum(axis=1),
-            decision=attention.contexts.wram.decision,
+            wram=attention.contexts.wram,
             nr_dpus=len(attention.dpus),
         )
 
@@ -182,10 +200,7 @@ def prune_on_dpus(
     not fit a DPU; DpuFaultError.
     """
     whole, how, where = stream.unpadded, thresholder or Thresholder(), setup or DpuSetup()
-    chosen = np.asarray(positions, np.int64)
-    if not chosen.size or chosen.min() < 0 or chosen.max() >= whole.queries.shape[1]:
-        raise ValueError(f"positions {list(positions)}: some of the {whole.queries.shape[1]} queries of the stream")
-    running = replace(whole, queries=np.ascontiguousarray(whole.queries[:, chosen]))
+    running, chosen = at_positions(whole, positions), np.asarray(positions)
     spec, runs = stream_spec(whole, where, how), []
     dense = run_on_dpus(running, where, replace(spec, selector=None))
     for theta in thetas:

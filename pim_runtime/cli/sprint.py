@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import sprint_chips, sprint_compare, sprint_run, sprint_table
+from . import sprint_chips, sprint_compare, sprint_dpu, sprint_run, sprint_table
 from .output import Report
 from .subcommands import Subcommand, add_subcommands, run_subcommand
 
@@ -13,7 +13,7 @@ __all__ = ["HELP", "NAME", "add_arguments", "run"]
 NAME = "sprint"
 HELP = "sparse attention: keys pruned in memory, exact scores of the others, against dense attention and other methods"
 
-SUBCOMMANDS: tuple[Subcommand, ...] = (sprint_run, sprint_chips, sprint_table, sprint_compare)
+SUBCOMMANDS: tuple[Subcommand, ...] = (sprint_run, sprint_chips, sprint_table, sprint_compare, sprint_dpu)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
