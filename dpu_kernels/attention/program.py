@@ -8,15 +8,10 @@ gives the same bits. Rows of K and V are read once, with one DMA each. Memory ad
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from pim_runtime.device import (
-    DpuFunction,
-    IntegerType,
     Tasklet,
-    View,
     barrier_wait,
-    dpu_function,
     int32,
     int64,
     me,
@@ -24,32 +19,26 @@ from pim_runtime.device import (
     mem_reset,
     nr_tasklets,
     uint8,
-    uint32,
     wram_view,
 )
 from pim_runtime.program import DpuProgram, dpu_program
-from pim_runtime.symbols import WramSymbol
 
 from .buffers import STATES_AT, query_reader, sharer
-from .div_d import divider, no_notes, no_statistics, nothing_to_observe
 from .exponential import Exponential
-from .powers import power_of_two
+from .phases import norm_phases, nothing
 from .rows import unpacker
-from .scores import mark_nothing, mark_tokens, scorer
+from .scores import scorer
 from .shapes import (
     ALIGNMENT,
     GROUP,
-    MAX_QUERIES,
     STACK_BYTES,
     STATE_LENGTH,
-    TABLE_SIZE,
     Accumulation,
     Argument,
     DTypeName,
     FixedSizes,
     Norm,
     Products,
-    SoftmaxConstant,
     Stage,
     output_kind,
     running_kind,
@@ -57,34 +46,9 @@ from .shapes import (
     storage,
     weight_kind,
 )
-from .softmax import append_sums, begin_maximum, observe_maximum, softmax_weights, weigher
 from .sums import appender, merger, weighted_sum
-from .zscore import NOTES, append_statistics, begin_statistics, centred_sums, observe_statistics, zscore_weights
 
 __all__ = ["attention_program"]
-
-NR_CONSTANTS = len(SoftmaxConstant)  # as many as ZscoreConstant has
-
-
-class Phases(NamedTuple):
-    """What a norm does between scores and sums.
-
-    notes: int64 that a worker keeps per query. extra_rows: sums of V beside those of the queries.
-    """
-
-    notes: int
-    extra_rows: int
-    begin: DpuFunction
-    observe: DpuFunction
-    mark: DpuFunction
-    measure: DpuFunction
-    normalise: DpuFunction
-    finish: DpuFunction
-
-
-@dpu_function
-def nothing(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:
-    """A phase that a norm does not have."""
 
 
 @dpu_program
@@ -120,7 +84,7 @@ def attention_program(
     arguments, shared = program.host("arguments", int32, len(Argument)), program.wram("shared", int64, 2)
     ready, scored, summed = program.barrier("ready"), program.barrier("scored"), program.barrier("summed")
     measured, normalised = program.barrier("measured"), program.barrier("normalised")
-    phases, unpack = _phases(program, arguments, norm, score, exponential, sizes), unpacker(elements_per_item)
+    phases, unpack = norm_phases(program, arguments, norm, score, exponential, sizes), unpacker(elements_per_item)
     notes, extra_rows, statistics_length = phases.notes, phases.extra_rows, STATE_LENGTH[norm]
     measure, normalise = phases.measure, phases.normalise
     measures, normalises = int(measure is not nothing), int(normalise is not nothing)
@@ -177,27 +141,3 @@ def attention_program(
             a[Argument.STAGE] = Stage.STATISTICS + Stage.SUMS - stage
 
     return program
-
-
-def _phases(
-    program: DpuProgram,
-    arguments: WramSymbol,
-    norm: Norm,
-    score: IntegerType,
-    exponential: Exponential,
-    sizes: FixedSizes,
-) -> Phases:
-    if norm == "div_d":
-        normalise = divider(arguments, sizes, score)
-        return Phases(0, 0, no_notes, nothing_to_observe, mark_nothing, nothing, normalise, no_statistics)
-    if norm == "zscore_linear":
-        finish = append_statistics
-        return Phases(NOTES, 1, begin_statistics, observe_statistics, mark_tokens, nothing, nothing, finish)
-    constants = program.host("constants", int64, MAX_QUERIES * NR_CONSTANTS)
-    if norm == "zscore":
-        measure, normalise = centred_sums(arguments, score), zscore_weights(arguments, constants, score)
-        finish = append_statistics
-        return Phases(NOTES, 0, begin_statistics, observe_statistics, mark_nothing, measure, normalise, finish)
-    weight = weigher(power_of_two(exponential, program.host("exp2_table", uint32, TABLE_SIZE)))
-    normalise, notes = softmax_weights(arguments, constants, sizes, score, weight), STATE_LENGTH["softmax"]
-    return Phases(notes, 0, begin_maximum, observe_maximum, mark_nothing, nothing, normalise, append_sums)

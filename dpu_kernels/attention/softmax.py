@@ -6,6 +6,7 @@ from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_func
 from pim_runtime.symbols import WramSymbol
 
 from ..fixed_point import round_shift
+from .extent import Extent
 from .rows import first_group
 from .shapes import GROUP, STATE_LENGTH, Argument, FixedSizes, SoftmaxConstant, SoftmaxState
 from .statistics import LOWEST, add_up, highest
@@ -50,21 +51,28 @@ def weigher(power_of_two: DpuFunction) -> DpuFunction:
 
 
 def softmax_weights(
-    arguments: WramSymbol, constants: WramSymbol, sizes: FixedSizes, score: IntegerType, weight: DpuFunction
+    arguments: WramSymbol,
+    constants: WramSymbol,
+    sizes: FixedSizes,
+    score: IntegerType,
+    weight: DpuFunction,
+    extent: Extent,
 ) -> DpuFunction:
     """Phase 2: weights of a worker's tokens, and their sum."""
     nr_constants, row_bytes = len(SoftmaxConstant), GROUP * score.itemsize
+    first_place, end_of_places = extent
 
     @dpu_function
     def normalise(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:
         a, queries = arguments.array(t), sizes.queries or arguments.array(t)[Argument.QUERIES]
-        weights, first_token, end = group.window(0, GROUP), a[Argument.FIRST], a[Argument.END]
+        weights, first_token, last = group.window(0, GROUP), first_place(t, a[Argument.FIRST]), a[Argument.END]
         for i in range(queries):
             plan = constants.array(t).window(i * nr_constants, nr_constants)
             pre_shift, shift = plan[SoftmaxConstant.PRE_SHIFT], plan[SoftmaxConstant.SHIFT]
             multiplier, bits = plan[SoftmaxConstant.MULTIPLIER], plan[SoftmaxConstant.PROBABILITY_BITS]
             max_difference = plan[SoftmaxConstant.MAX_DIFFERENCE]
             top, total = highest(states, workers, queries, i, LENGTH, SoftmaxState.MAXIMUM), 0
+            end = end_of_places(t, last, worker, workers, i)
             for first in range(first_group(a, worker), end, GROUP * workers):
                 address = a[Argument.SCORES] + (first // GROUP * queries + i) * row_bytes
                 mram_read(t, address, weights, row_bytes)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpu_kernels.attention import (
+    GROUP,
     STATE_LENGTH,
     OnlineState,
     SoftmaxState,
@@ -22,7 +23,16 @@ from .spec import AttentionSpec
 from .sums import LinearSums, OnlineSums, SoftmaxSums, ZscoreSums
 from .zscore import ScoreStatistics, z_bits
 
-__all__ = ["Answers", "RawOutputs", "merge_parts", "read_answers", "read_outputs", "read_statistics", "rearrange"]
+__all__ = [
+    "Answers",
+    "RawOutputs",
+    "merge_parts",
+    "read_answers",
+    "read_kept",
+    "read_outputs",
+    "read_statistics",
+    "rearrange",
+]
 
 Integers = NDArray[np.signedinteger[Any]]
 Answers = Integers | SoftmaxSums | OnlineSums | ZscoreSums | LinearSums
@@ -78,6 +88,31 @@ def read_answers(
     values = np.broadcast_to(sums[:, spec.queries :], (len(sums), spec.queries, spec.dim))
     counts = np.broadcast_to(tokens[:, None], sums[:, : spec.queries].shape[:2])
     return LinearSums(sums[:, : spec.queries], values, found[..., ZscoreState.SCORE_SUM], found[..., SQUARES], counts)
+
+
+def read_kept(
+    spec: AttentionSpec,
+    rows: NDArray[np.uint8],
+    *,
+    first: NDArray[np.int64],
+    end: NDArray[np.int64],
+    capacity: int,
+    workers: int,
+) -> NDArray[np.bool_]:
+    """Bits of kept tokens as bool [n, queries, capacity], from the bytes [n, kept_bytes] that pruning leaves.
+
+    first, end [n]: tokens that took part. See dpu_kernels.pruning.kept_bytes for the order of the bytes.
+    """
+    chunks = rows.reshape(len(rows), -1, GROUP, spec.queries)
+    kept = np.zeros((len(rows), spec.queries, -(-capacity // GROUP) * GROUP), np.bool_)
+    for call, (start, stop) in enumerate(zip(first.tolist(), end.tolist(), strict=True)):
+        groups = np.arange(max(0, -(-stop // GROUP) - start // GROUP))
+        turn, worker = groups // workers, groups % workers
+        bits = chunks[call, turn // GROUP * workers + worker, turn % GROUP]  # [groups, queries]
+        tokens = np.unpackbits(bits.T[..., None], axis=-1, bitorder="little").reshape(spec.queries, -1)
+        place = start // GROUP * GROUP
+        kept[call, :, place : place + tokens.shape[1]] = tokens
+    return kept[..., :capacity]
 
 
 def rearrange(records: Sequence[Answers], arrange: Callable[..., NDArray[Any]]) -> Answers:

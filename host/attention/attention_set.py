@@ -89,7 +89,7 @@ class AttentionSet:
         )
         self._runner, self._calls = Runner(self.contexts), self._calls_at(np.zeros(batch, np.int64))
         self._waves = waves(self._calls, parts)
-        self._queries: Integers | None = None
+        self._queries: NDArray[np.uint8] | None = None
         self._answers: list[Answers] = []
         self._state: Literal["asked", "answered"] = "asked"
         try:
@@ -142,17 +142,21 @@ class AttentionSet:
         self._write(self.tokens, k[:, :, None], v[:, :, None])
         self._set_tokens(self.tokens + 1)
 
-    def push_q(self, q: Integers, *, positions: ArrayLike | None = None) -> None:
+    def push_q(self, q: Integers, *, positions: ArrayLike | None = None, theta: ArrayLike | None = None) -> None:
         """Send one query per head: q [batch, heads, dim]; with several waves, `launch` sends them.
 
         positions: of the queries of each request, which see the tokens up to there (causal); default: the newest token.
+        theta: for pruning, the threshold in units of the score, a number or an array that broadcasts to [batch, heads];
+        -inf keeps every token, inf none.
         """
         spec = self.spec
         spec.check_q((self.batch, spec.heads, spec.dim), q=q)
         if not self.tokens:
             raise ValueError("push_q before load_kv: there are no tokens to attend to")
+        thresholds = self._checked_theta(theta).reshape(-1, spec.queries)
+        per_head = self.contexts.queries_as_rows(q.reshape(-1, spec.queries, spec.dim), thresholds)
         self._state = "asked"
-        self._queries = q.reshape(-1, spec.queries, spec.dim).repeat(self.partition.parts, axis=0)
+        self._queries = per_head.repeat(self.partition.parts, axis=0)
         self._calls = self._calls_at(self._checked_positions(self.tokens - 1 if positions is None else positions))
         if self.nr_waves == 1:
             self._runner.push_arguments(self._calls)
@@ -181,9 +185,28 @@ class AttentionSet:
         """The outputs [batch, heads, dim]: integers for norm "div_d", else the record of the norm (`sums`)."""
         return merge_parts(self.spec, self.pull_parts())
 
-    def decode(self, q: Integers, *, positions: ArrayLike | None = None) -> Answers:
+    def pull_kept(self) -> NDArray[np.bool_]:
+        """The tokens that each query kept, bool [batch, heads, tokens]: the bits that the DPUs left (pruning only).
+
+        Raises ValueError without a selector, before a launch, or with several waves, each of which overwrites them.
+        """
+        if self.spec.selector is None or self._state != "answered" or self.nr_waves > 1:
+            raise ValueError(
+                f"pull_kept: bits of kept tokens are there after a launch with a selector in one wave; this set has "
+                f"{'no' if self.spec.selector is None else 'a'} selector and {self.nr_waves} waves, and was "
+                f"{self._state}"
+            )
+        local = self._runner.pull_kept(self._calls)
+        kept = np.zeros((self.batch, self.spec.kv_heads, self.spec.queries, self.tokens), np.bool_)
+        by_part = local.reshape(self.batch, self.spec.kv_heads, self.partition.parts, *local.shape[1:])
+        for part in range(self.partition.parts):
+            places = self._places.positions(part, self.tokens)
+            kept[..., places] = by_part[:, :, part, :, : len(places)]
+        return kept.reshape(self.batch, self.spec.heads, self.tokens)
+
+    def decode(self, q: Integers, *, positions: ArrayLike | None = None, theta: ArrayLike | None = None) -> Answers:
         """One decode step: push_q, launch, pull_o."""
-        self.push_q(q, positions=positions)
+        self.push_q(q, positions=positions, theta=theta)
         self.launch()
         return self.pull_o()
 
@@ -194,6 +217,20 @@ class AttentionSet:
         if given.min() < 0 or given.max() >= self.tokens:
             raise ValueError(f"positions from {given.min()} to {given.max()}: there are tokens 0 to {self.tokens - 1}")
         return np.broadcast_to(given, self.batch).astype(np.int64)
+
+    def _checked_theta(self, theta: ArrayLike | None) -> NDArray[np.float64]:
+        """Thresholds [batch, heads]; without a selector they mean nothing, and none is given."""
+        if (theta is None) != (self.spec.selector is None):
+            raise ValueError(
+                "theta without a selector: this set attends to every token; make its spec with one"
+                if self.spec.selector is None
+                else "no theta: this set prunes, so say what score a token must reach; -inf keeps every token"
+            )
+        given = np.asarray(-np.inf if theta is None else theta, np.float64)
+        shape = self.batch, self.spec.heads
+        if np.isnan(given).any() or given.ndim > 2 or np.broadcast_shapes(given.shape, shape) != shape:
+            raise ValueError(f"theta of shape {given.shape}: numbers that broadcast to {shape}, without NaN")
+        return np.broadcast_to(given, shape)
 
     def _write(self, first: int, k: Integers, v: Integers) -> None:
         """Rows [batch, kv_heads, n, dim] from token `first` on, to the parts that hold them."""

@@ -26,6 +26,7 @@ __all__ = [
     "merged_softmax_bound",
     "online_bound",
     "perturbation_bound",
+    "pruned_mass_bound",
     "pruning_bound",
     "quantised_attention_bound",
     "real_softmax_bound",
@@ -190,13 +191,20 @@ def pruning_bound(
     v [..., tokens, dim] with all tokens; the others [...], result [..., dim]. m: the largest score that is kept.
     kept_mass: sum of exp(c (s_j - m)) over the kept tokens, or less; 1 is always right.
 
-    o_kept - o_all = pi (o_kept - o_pruned), with pi = x / (x + kept_mass) the pruned tokens' share of all weight, and
+    `pruned_mass_bound` with pi = x / (x + kept_mass), the pruned tokens' share of all weight, and
     x <= pruned exp(-c gap). pi grows with x.
     """
     depth = np.maximum(np.asarray(logit_scale, dtype=np.float64) * np.asarray(gap, dtype=np.float64), -600.0)
     mass = np.asarray(pruned, dtype=np.float64) * np.exp(-depth)
-    share: NDArray[np.float64] = mass / (mass + np.asarray(kept_mass, dtype=np.float64))
-    return _value_range(v) * share[..., None]
+    return pruned_mass_bound(v, pruned_mass=mass / (mass + np.asarray(kept_mass, dtype=np.float64)))
+
+
+def pruned_mass_bound(v: ArrayLike, *, pruned_mass: ArrayLike) -> NDArray[np.float64]:
+    """|o_kept - o_all| <= pi R_v when tokens with a share pi of all weight are left out, and some are kept (B-6).
+
+    v [..., tokens, dim] with all tokens, pi [...]; result [..., dim]. o_kept - o_all = pi (o_kept - o_pruned).
+    """
+    return _value_range(v) * np.asarray(pruned_mass, dtype=np.float64)[..., None]
 
 
 def requantisation_bound(accumulators: ArrayLike, *, factor: ArrayLike) -> NDArray[np.float64]:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpu_kernels.attention import BLOCK_TOKENS, attention_program, online_program
+from dpu_kernels.pruning import Decision, PrunedNorm, SelectionArgument, decision_rows_at_once, pruned_attention_program
 from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, default_machine
+from pim_runtime.device.mram import MAX_DMA_BYTES
 from pim_runtime.symbols import HEAP_NAME
 
 from .biases import BiasTable
@@ -38,6 +40,16 @@ class Unit(NamedTuple):
 
     dpu: int
     slot: int
+
+
+class _Rows(NamedTuple):
+    """Stored rows [tokens, bytes] of one kind; `start`: of those of token 0, in a slot or block."""
+
+    start: int
+    rows: Bytes
+
+    def start_of(self, token: int) -> int:
+        return self.start + token * self.rows.shape[1]
 
 
 class Contexts:
@@ -64,7 +76,7 @@ class Contexts:
     ) -> None:
         if not 2 <= nr_tasklets <= 24:
             raise ValueError(f"{nr_tasklets} tasklets: attention needs a master and at least one worker, 2 to 24")
-        self.spec, self.partition, self.paging = spec, partition, paging
+        self.spec, self.partition, self.paging, self.nr_tasklets = spec, partition, paging, nr_tasklets
         machine = machine or default_machine()
         binary = _program(spec, 0).build(machine.hardware, nr_tasklets=nr_tasklets)
         self.wram = plan_wram(spec, nr_tasklets=nr_tasklets, heap_bytes=binary.wram_heap_bytes)
@@ -76,9 +88,12 @@ class Contexts:
         self.heap_address = binary.symbols[HEAP_NAME].address
         self.dpus = DpuSet(nr_dpus, machine=machine, options=options)
         try:
-            self.dpus.load(_program(spec, spec.dim if usual else 0), nr_tasklets=nr_tasklets)
+            program = _program(spec, spec.dim if usual else 0, self.wram.decision)
+            self.dpus.load(program, nr_tasklets=nr_tasklets)
             if spec.plans:
                 self.dpus.copy("exp2_table", spec.plans[0].table.view(np.uint8))
+            if spec.selector is not None:
+                self.dpus.copy("selection", self._selection().view(np.uint8))
         except BaseException:
             self.dpus.free()
             raise
@@ -127,7 +142,7 @@ class Contexts:
         pieces: list[tuple[int, int, Bytes]] = []
         for unit, start, keys, values in zip(units, first, k, v, strict=True):
             if len(keys):
-                pieces += self._pieces(unit, start, self._stored(keys), self._stored(values))
+                pieces += self._pieces(unit, start, self._stored(keys, values))
         self._push(pieces)
 
     def write_biases(self, units: Sequence[Unit], kv_heads: Sequence[int]) -> None:
@@ -150,9 +165,18 @@ class Contexts:
         k = self.heap_address + self.layout.kv + unit.slot * self.layout.slot_bytes
         return k, k + self.layout.v, 0
 
-    def queries_as_rows(self, q: Integers) -> Bytes:
-        """q [n, queries, dim] as padded rows of bytes, uint8 [n, queries * q_bytes]."""
-        return _padded(q, self.layout.q_bytes).reshape(len(q), -1)
+    def queries_as_rows(self, q: Integers, theta: NDArray[np.float64] | None = None) -> Bytes:
+        """What a launch is sent for q [n, queries, dim], uint8 [n, query_bytes].
+
+        theta [n, queries]: for a spec with a selector, else it means nothing. Raises ValueError when it is missing.
+        """
+        rows = [_padded(q, self.layout.q_bytes)]
+        if self.spec.selector is not None:
+            if theta is None:
+                raise ValueError("queries without thresholds for a spec with a selector: AttentionSet takes theta")
+            levels, thresholds = self.spec.selector.decisions(q, theta)
+            rows += [_padded(levels, self.layout.q_bytes), thresholds.view(np.uint8)]
+        return np.concatenate([part.reshape(len(q), -1) for part in rows], axis=1)
 
     def _table(self, unit: Unit) -> int:
         return self.layout.tables + unit.slot * self.layout.table_bytes
@@ -171,17 +195,37 @@ class Contexts:
         tables = [self.spec.biases(head, distances) for head in range(kv_head * g, (kv_head + 1) * g)]
         return np.concatenate(tables).view(np.uint8)
 
-    def _stored(self, rows: Integers) -> Bytes:
-        """Rows [tokens, dim] as they stand in MRAM, uint8 [tokens, row_bytes]."""
-        packed = pack_rows(rows) if self.spec.dtype == "int4" else rows
-        return _padded(packed, self.layout.row_bytes)
+    def _stored(self, keys: Integers, values: Integers) -> list[_Rows]:
+        """Rows of a context [tokens, dim] as they stand in MRAM: K, V, and for pruning packed halves of K."""
+        layout, packs = self.layout, self.spec.dtype == "int4"
+        stored = [
+            _Rows(start, _padded(pack_rows(rows) if packs else rows, layout.row_bytes))
+            for start, rows in ((0, keys), (layout.v, values))
+        ]
+        if self.spec.selector is not None:
+            nibbles = pack_rows(self.spec.selector.nibbles(keys))
+            stored.append(_Rows(layout.nibbles, _padded(nibbles, layout.nibble_row_bytes)))
+        return stored
 
-    def _pieces(self, unit: Unit, first: int, k: Bytes, v: Bytes) -> list[tuple[int, int, Bytes]]:
+    def _selection(self) -> NDArray[np.int32]:
+        """The host variable of that name."""
+        layout, heap = self.layout, self.heap_address
+        values = {
+            SelectionArgument.NIBBLES: layout.nibbles,
+            SelectionArgument.ROW_BYTES: layout.nibble_row_bytes,
+            SelectionArgument.ROWS_AT_ONCE: decision_rows_at_once(self.spec.dim, MAX_DMA_BYTES),
+            SelectionArgument.LEVELS: heap + layout.levels,
+            SelectionArgument.THRESHOLDS: heap + layout.thresholds,
+            SelectionArgument.KEPT: heap + layout.kept,
+        }
+        return np.array([values[argument] for argument in SelectionArgument], np.int32)
+
+    def _pieces(self, unit: Unit, first: int, stored: list[_Rows]) -> list[tuple[int, int, Bytes]]:
         """(DPU, offset from the heap, bytes) of rows; neighbouring whole blocks are one piece."""
-        layout, tokens = self.layout, len(k)
+        layout, tokens = self.layout, len(stored[0].rows)
         if self.paging == "contiguous":
-            offset = layout.kv + unit.slot * layout.slot_bytes + first * layout.row_bytes
-            return [(unit.dpu, offset, k.reshape(-1)), (unit.dpu, offset + layout.v, v.reshape(-1))]
+            offset = layout.kv + unit.slot * layout.slot_bytes
+            return [(unit.dpu, offset + part.start_of(first), part.rows.reshape(-1)) for part in stored]
         pieces, blocks, done = [], self._blocks[unit], 0
         while done < tokens:
             index, inside = divmod(first + done, BLOCK_TOKENS)
@@ -195,13 +239,12 @@ class Contexts:
                 whole += 1
             if whole:
                 rows = slice(done, done + whole * BLOCK_TOKENS)
-                both = np.stack([part[rows].reshape(whole, -1) for part in (k, v)], axis=1)
-                pieces.append((unit.dpu, offset, both.reshape(-1)))
+                together = np.concatenate([part.rows[rows].reshape(whole, -1) for part in stored], axis=1)
+                pieces.append((unit.dpu, offset, together.reshape(-1)))
                 done += whole * BLOCK_TOKENS
                 continue
             rows = slice(done, min(tokens, done + BLOCK_TOKENS - inside))
-            offset += inside * layout.row_bytes
-            pieces += [(unit.dpu, offset, k[rows].reshape(-1)), (unit.dpu, offset + layout.v, v[rows].reshape(-1))]
+            pieces += [(unit.dpu, offset + part.start_of(inside), part.rows[rows].reshape(-1)) for part in stored]
             done = rows.stop
         return pieces
 
@@ -221,8 +264,12 @@ def _padded(rows: NDArray[Any], row_bytes: int) -> Bytes:
     return np.pad(data, [(0, 0)] * (data.ndim - 1) + [(0, missing)]) if missing else data
 
 
-def _program(spec: AttentionSpec, dim: int) -> DpuProgram:
+def _program(spec: AttentionSpec, dim: int, decision: Decision = "multiply") -> DpuProgram:
+    """decision matters to pruning only, and not to where symbols are."""
     name = spec.operands.name
+    if spec.selector is not None:
+        norm: PrunedNorm = "div_d" if spec.norm == "div_d" else "softmax"  # the spec refuses others
+        return pruned_attention_program(norm, spec.exponential, dim, spec.products, decision)
     if spec.norm == "softmax_online":
         return online_program(name, spec.exponential, dim, spec.products)
     return attention_program(name, spec.norm, spec.acc, spec.exponential, dim, spec.products)

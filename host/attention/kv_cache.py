@@ -196,7 +196,7 @@ class KvCache:
         calls = self._calls(entries)
         in_waves = waves(calls, parts)
         rows = np.stack(list(queries.values())).reshape(-1, spec.queries, spec.dim).repeat(parts, axis=0)
-        ran = self._runner.run(calls, rows, in_waves)
+        ran = self._runner.run(calls, self.contexts.queries_as_rows(rows), in_waves)
         answers = merge_parts(spec, by_part(spec, ran.answers, in_waves, parts))
         return {request: rearrange([answers], itemgetter(index)) for index, request in enumerate(queries)}
 

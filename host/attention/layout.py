@@ -20,6 +20,7 @@ from dpu_kernels.attention import (
     score_kind,
     summed_rows,
 )
+from dpu_kernels.pruning import kept_bytes, nibble_row_bytes
 
 from .biases import BiasTable
 from .partition import Partition
@@ -39,16 +40,22 @@ class MramLayout:
     """Offsets from the MRAM heap and sizes, in bytes.
 
     capacity: tokens of one context on one DPU. slots: contexts of a DPU.
+    query_bytes: what a launch gets at `q`: queries, and for pruning from `levels` and `thresholds` on how they decide.
     kv: where slots or blocks start. slot_bytes: contiguous K and V of a context; 0 when paged.
     tables, table_bytes: block tables of the slots; nr_blocks, block_bytes: the pool; 0 when contiguous.
     v: from the start of a slot or block to its first V row.
     biases, bias_bytes: of the slots; bias_stride: from one query's biases to the next one's; 0 without ALiBi.
+    nibbles: from the start of a slot or block to its first packed row; kept, kept_bytes: bits of the tokens that were
+    kept (dpu_kernels.pruning.kept_bytes); 0 without pruning.
     """
 
     capacity: int
     slots: int
     q: int
     q_bytes: int
+    query_bytes: int
+    levels: int
+    thresholds: int
     row_bytes: int
     output: int
     output_bytes: int
@@ -64,6 +71,10 @@ class MramLayout:
     biases: int
     bias_bytes: int
     bias_stride: int
+    nibbles: int
+    nibble_row_bytes: int
+    kept: int
+    kept_bytes: int
     end: int
 
 
@@ -128,17 +139,22 @@ def _layout(
     partials_bytes = MAX_WORKERS * summed * output_bytes
     bias_stride = BiasTable(partition, capacity * partition.parts).nbytes if spec.alibi_slopes else 0
     bias_bytes = spec.queries * bias_stride
-    output = spec.queries * q_bytes
+    levels = spec.queries * q_bytes
+    prunes = spec.selector is not None
+    thresholds = levels + prunes * spec.queries * q_bytes
+    output = thresholds + prunes * spec.queries * 8
+    nibble_bytes = prunes * nibble_row_bytes(spec.dim)
+    kept = prunes * kept_bytes(groups, spec.queries, MAX_WORKERS)
     tables = output + summed * output_bytes
-    behind = scores_bytes + partials_bytes + slots * bias_bytes
-    blocks_per_slot = -(-capacity // BLOCK_TOKENS)
+    behind = scores_bytes + partials_bytes + slots * bias_bytes + kept
+    blocks_per_slot, token_bytes = -(-capacity // BLOCK_TOKENS), 2 * row_bytes + nibble_bytes
     if paging == "paged":
-        table_bytes, block_bytes, slot_bytes = 8 * blocks_per_slot, 2 * BLOCK_TOKENS * row_bytes, 0
+        table_bytes, block_bytes, slot_bytes = 8 * blocks_per_slot, BLOCK_TOKENS * token_bytes, 0
         kv = tables + slots * table_bytes
         nr_blocks = max(at_once * blocks_per_slot, (heap_bytes - kv - behind) // block_bytes)
         v = BLOCK_TOKENS * row_bytes
     else:
-        table_bytes, block_bytes, slot_bytes = 0, 0, 2 * capacity * row_bytes
+        table_bytes, block_bytes, slot_bytes = 0, 0, capacity * token_bytes
         kv, nr_blocks, v = tables, 0, capacity * row_bytes
     scores = kv + slots * slot_bytes + nr_blocks * block_bytes
     partials = scores + scores_bytes
@@ -148,6 +164,9 @@ def _layout(
         slots=slots,
         q=0,
         q_bytes=q_bytes,
+        query_bytes=output,
+        levels=levels,
+        thresholds=thresholds,
         row_bytes=row_bytes,
         output=output,
         output_bytes=output_bytes,
@@ -163,5 +182,9 @@ def _layout(
         biases=biases,
         bias_bytes=bias_bytes,
         bias_stride=bias_stride,
-        end=biases + slots * bias_bytes,
+        nibbles=2 * v,
+        nibble_row_bytes=nibble_bytes,
+        kept=biases + slots * bias_bytes,
+        kept_bytes=kept,
+        end=biases + slots * bias_bytes + kept,
     )

@@ -17,7 +17,7 @@ from dpu_kernels.attention import MAX_QUERIES, Argument, SoftmaxConstant, Stage,
 from pim_runtime.commands import LaunchResult
 from pim_runtime.symbols import HEAP_NAME
 
-from .answers import Answers, RawOutputs, read_answers, read_outputs, read_statistics, rearrange
+from .answers import Answers, RawOutputs, read_answers, read_kept, read_outputs, read_statistics, rearrange
 from .biases import BiasTable
 from .contexts import Contexts, Unit
 from .spec import AttentionSpec
@@ -25,7 +25,7 @@ from .zscore import ScoreStatistics, ZscoreConstants, constants_from_statistics,
 
 __all__ = ["Calls", "Runner", "WaveResults", "by_part", "waves"]
 
-Integers = NDArray[np.signedinteger[Any]]
+Bytes = NDArray[np.uint8]
 Indices = NDArray[np.int64]
 
 
@@ -136,9 +136,9 @@ class Runner:
         if spec.plans:
             self._push_constants(calls, self._plans(calls))
 
-    def push_queries(self, calls: Calls, q: Integers) -> None:
-        """Send q [n, queries, dim] to the DPUs of the calls."""
-        contexts, data = self._contexts, self._contexts.queries_as_rows(q)
+    def push_queries(self, calls: Calls, data: Bytes) -> None:
+        """Send the rows of `Contexts.queries_as_rows`, one per call, to the DPUs of the calls."""
+        contexts = self._contexts
         nr_dpus = len(contexts.dpus)
         if np.array_equal(calls.dpu, np.arange(nr_dpus)):
             contexts.dpus.copy(HEAP_NAME, data, offset=contexts.layout.q)
@@ -156,14 +156,14 @@ class Runner:
             self._pushed.clear()  # who knows in which stage the DPUs stopped
             raise
 
-    def run(self, calls: Calls, q: Integers, in_waves: Sequence[NDArray[np.intp]]) -> WaveResults:
-        """Arguments, queries q [n, queries, dim], launch and outputs of one wave after the other; see `by_part`."""
+    def run(self, calls: Calls, data: Bytes, in_waves: Sequence[NDArray[np.intp]]) -> WaveResults:
+        """Arguments, queries (as `push_queries`), launch and outputs of one wave after the other; see `by_part`."""
         answers: list[Answers] = []
         launches: tuple[LaunchResult, ...] = ()
         for wave in in_waves:
             chosen = calls.take(wave)
             self.push_arguments(chosen)
-            self.push_queries(chosen, q[wave])
+            self.push_queries(chosen, data[wave])
             launches += self.launch(chosen)
             answers.append(self.pull(chosen))
         return WaveResults(answers, launches)
@@ -172,6 +172,19 @@ class Runner:
         """The answers of the calls of the last wave, leading axes [n, queries]."""
         outputs = self._pull(calls)
         return read_answers(self._contexts.spec, outputs, tokens=calls.tokens, visible=self._visible(calls))
+
+    def pull_kept(self, calls: Calls) -> NDArray[np.bool_]:
+        """The tokens that the calls of the last wave kept, bool [n, queries, capacity]: numbers in the part."""
+        contexts = self._contexts
+        rows = self._pull_rows(calls, contexts.layout.kept, contexts.layout.kept_bytes)
+        return read_kept(
+            contexts.spec,
+            rows,
+            first=calls.first,
+            end=calls.end,
+            capacity=contexts.layout.capacity,
+            workers=contexts.nr_tasklets - 1,
+        )
 
     @property
     def _in_two_launches(self) -> bool:
@@ -191,16 +204,19 @@ class Runner:
     def _pull(self, calls: Calls) -> RawOutputs:
         contexts = self._contexts
         nbytes = summed_rows(contexts.spec.norm, contexts.spec.queries) * contexts.layout.output_bytes
-        data = np.zeros((len(calls), nbytes), np.uint8)
-        nr_dpus = len(contexts.dpus)
-        if np.array_equal(calls.dpu, np.arange(nr_dpus)):
-            contexts.dpus.copy(data, HEAP_NAME, offset=contexts.layout.output)
-        else:
-            rows: list[NDArray[np.uint8] | None] = [None] * nr_dpus
-            for dpu, row in zip(calls.dpu.tolist(), data, strict=True):
-                rows[dpu] = row
-            contexts.dpus.copy(rows, HEAP_NAME, offset=contexts.layout.output)
-        return read_outputs(contexts.spec, data)
+        return read_outputs(contexts.spec, self._pull_rows(calls, contexts.layout.output, nbytes))
+
+    def _pull_rows(self, calls: Calls, offset: int, nbytes: int) -> Bytes:
+        """Bytes [n, nbytes] from `offset` of the heap on, of the DPUs of the calls."""
+        dpus, data = self._contexts.dpus, np.zeros((len(calls), nbytes), np.uint8)
+        if np.array_equal(calls.dpu, np.arange(len(dpus))):
+            dpus.copy(data, HEAP_NAME, offset=offset)
+            return data
+        rows: list[Bytes | None] = [None] * len(dpus)
+        for dpu, row in zip(calls.dpu.tolist(), data, strict=True):
+            rows[dpu] = row
+        dpus.copy(rows, HEAP_NAME, offset=offset)
+        return data
 
     def _visible(self, calls: Calls) -> Indices:
         """Tokens that take part in all parts of a call's head."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,14 @@ from dpu_kernels.attention import (
     products_of,
     storage,
 )
+from dpu_kernels.pruning import PrunedNorm
 
 from .exponential import check_exponential
 from .integer_math import whole_number
 from .masks import alibi_bias
 from .operands import OperandType, operand_type
 from .ranges import check_ranges
+from .selection import TokenSelector
 from .softmax_plan import SoftmaxPlan, softmax_plan
 
 __all__ = ["AttentionSpec"]
@@ -50,6 +52,8 @@ class AttentionSpec:
     logit_scales: c, real logit per unit of score, one per query head or one for all; for softmax and ALiBi.
     exponential, probability_bits: of softmax (K-6, K-7).
     window: tokens that a query sees at most, itself included; None: all. alibi_slopes: one per query head, or none.
+    selector: what decides which of those tokens a query attends to, by a threshold that comes with the query; None:
+    all. For int8 operands with exact accumulators, norm "softmax" or "div_d", without ALiBi.
 
     Raises AccumulatorOverflow, ValueError for what does not belong together, TypeError for sizes that are no integers.
     """
@@ -68,6 +72,7 @@ class AttentionSpec:
     probability_bits: int = 24
     window: int | None = None
     alibi_slopes: tuple[float, ...] = ()
+    selector: TokenSelector | None = None
 
     def __post_init__(self) -> None:
         for name in SIZES:
@@ -93,6 +98,7 @@ class AttentionSpec:
             raise ValueError(
                 f"{len(self.alibi_slopes)} ALiBi slopes for {self.heads} query heads: one per head, or none"
             )
+        self._check_selector()
         check_ranges(
             dtype=self.dtype,
             norm=self.norm,
@@ -167,6 +173,16 @@ class AttentionSpec:
             for name, operand in operands.items():
                 if operand.size and not -8 <= operand.min() <= operand.max() <= 7:
                     raise ValueError(f"{name} has values from {operand.min()} to {operand.max()}: int4 holds -8 to 7")
+
+    def _check_selector(self) -> None:
+        if self.selector is None:
+            return
+        if self.dtype != "int8" or self.acc != "wide" or self.norm not in get_args(PrunedNorm) or self.alibi_slopes:
+            biased = " and ALiBi" if self.alibi_slopes else ""
+            raise ValueError(
+                f"pruning with {self.dtype} operands, norm {self.norm!r}, acc {self.acc!r}{biased}: DPUs prune int8 "
+                f"operands with acc 'wide', norm {' or '.join(map(repr, get_args(PrunedNorm)))} and no ALiBi"
+            )
 
     def _check(self, shape: tuple[int, ...], largest: int, operands: dict[str, NDArray[Any]]) -> None:
         dtype = self.operands.dtype

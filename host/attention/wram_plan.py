@@ -14,6 +14,7 @@ from dpu_kernels.attention import (
     score_kind,
     summed_rows,
 )
+from dpu_kernels.pruning import Decision, nibble_row_bytes, tables_bytes
 from pim_runtime.device.mram import MAX_DMA_BYTES
 from pim_runtime.errors import PimError
 
@@ -35,10 +36,14 @@ class CapacityError(PimError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WramPlan:
-    """columns: elements of V that one pass over the tokens sums up. buffer_bytes: of a tasklet for stored rows."""
+    """columns: elements of V that one pass over the tokens sums up. buffer_bytes: of a tasklet for stored rows.
+
+    decision: how pruning multiplies nibbles; tables where there is room for them beside whole rows.
+    """
 
     columns: int
     buffer_bytes: int
+    decision: Decision
 
 
 def plan_wram(spec: AttentionSpec, *, nr_tasklets: int, heap_bytes: int) -> WramPlan:
@@ -57,7 +62,9 @@ def plan_wram(spec: AttentionSpec, *, nr_tasklets: int, heap_bytes: int) -> Wram
     ):
         if nbytes > MAX_DMA_BYTES:
             raise CapacityError(f"{what} need {nbytes} bytes, a DMA moves {MAX_DMA_BYTES}", 0)
-    plans = [_plan(spec, columns) for columns in _choices(spec)]
+    plans = [_plan(spec, columns, "multiply") for columns in _choices(spec)]
+    if spec.selector is not None:
+        plans.insert(0, _plan(spec, spec.dim, "tables"))
     for plan in plans:
         if (
             plan.columns * output_kind(kind, spec.acc).itemsize <= MAX_DMA_BYTES
@@ -79,14 +86,15 @@ def _choices(spec: AttentionSpec) -> list[int]:
     return [spec.dim, *range((spec.dim - 1) // COLUMN_STEP * COLUMN_STEP, 0, -COLUMN_STEP)]
 
 
-def _plan(spec: AttentionSpec, columns: int) -> WramPlan:
+def _plan(spec: AttentionSpec, columns: int, decision: Decision) -> WramPlan:
     row_bytes, part_bytes = spec.storage.row_bytes(spec.dim), spec.storage.row_bytes(columns)
     rows = 1 if spec.norm == "softmax_online" else spec.storage.rows_in_a_pass
-    return WramPlan(columns=columns, buffer_bytes=max(row_bytes, rows * part_bytes))
+    packed = 0 if spec.selector is None else min(GROUP * nibble_row_bytes(spec.dim), MAX_DMA_BYTES)
+    return WramPlan(columns=columns, buffer_bytes=max(row_bytes, rows * part_bytes, packed), decision=decision)
 
 
 def _needed(spec: AttentionSpec, plan: WramPlan, nr_tasklets: int) -> int:
-    """Bytes that the programs allocate (dpu_kernels.attention.program and .online), each allocation on 8 bytes."""
+    """Bytes that the programs allocate (dpu_kernels.attention and .pruning), each allocation on 8 bytes."""
     kind, workers = spec.storage.kind, nr_tasklets - 1
     score, output = score_kind(kind, spec.acc), output_kind(kind, spec.acc)
     q_bytes, per_item = padded(spec.dim * kind.itemsize), spec.storage.elements_per_item
@@ -102,4 +110,11 @@ def _needed(spec: AttentionSpec, plan: WramPlan, nr_tasklets: int) -> int:
         column_bytes = output.itemsize + (running.itemsize if running is not output else 0)
         sums = summed * (columns * column_bytes + GROUP * score.itemsize) + CELLS_BYTES
         part = columns * output.itemsize
+    if spec.selector is not None:
+        shared += spec.queries * (q_bytes + 8 + 8 * workers)
+        sums += spec.queries * (GROUP * score.itemsize + 8 + GROUP)
+        if plan.decision == "tables":
+            shared += tables_bytes(spec.dim, spec.queries)
+        else:
+            sums += 2 * nibble_row_bytes(spec.dim)
     return shared + nr_tasklets * (ALIGNMENT - 8 + rows + own_query + sums) + part

@@ -21,6 +21,10 @@ from .functional import DecodeEvidence, functional_checks
 from .inference import inference_checks
 from .judging import Answer, Finding, judge, unjudged
 from .softmax_bounds import softmax_checks
+from .sprint import sprint_checks
+from .sprint_accelerator import sprint_accelerator_checks
+from .sprint_comparators import sprint_comparator_checks
+from .sprint_movement import sprint_movement_checks
 
 __all__ = ["all_checks", "check_claims"]
 
@@ -38,6 +42,10 @@ def all_checks() -> Mapping[str, Callable[[], Answer]]:
         **inference_checks(),
         **chip_checks(),
         **functional_checks(DecodeEvidence()),
+        **sprint_checks(),
+        **sprint_movement_checks(),
+        **sprint_accelerator_checks(),
+        **sprint_comparator_checks(),
     }
 
 

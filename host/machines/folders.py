@@ -11,10 +11,11 @@ from .cpus import cpu_servers
 from .dpu_server import dpu_works
 from .gpus import gpu_servers
 from .hbm_pim import hbm_pims
+from .sprint_chip import sprint_chips
 
 __all__ = ["machine_folders"]
 
 
 def machine_folders() -> tuple[ProfileFolder[Any], ...]:
     """The folders, in the order of a list."""
-    return (bank_chips(), dpu_works(), hbm_pims(), gpu_servers(), cpu_servers())
+    return (bank_chips(), dpu_works(), hbm_pims(), sprint_chips(), gpu_servers(), cpu_servers())

@@ -25,6 +25,7 @@ from . import (
     info,
     inspect_state,
     plan,
+    sprint,
     validate,
 )
 from .json_file import report_as_json, write_json
@@ -63,6 +64,7 @@ COMMANDS: tuple[Command, ...] = (
     info,
     inspect_state,
     plan,
+    sprint,
     validate,
 )
 """The subcommands' modules, in the order of the help."""

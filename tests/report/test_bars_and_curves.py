@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pim_runtime.report.bars import stacked_bars_plot
+from pim_runtime.report.bars import grouped_bars_plot, stacked_bars_plot
 from pim_runtime.report.curves import curves_plot
 
 pytestmark = pytest.mark.quick
@@ -25,6 +25,18 @@ def test_each_number_is_shown_once():
     bars = {"alone": {"a": 2.0, "b": 0.0}, "shared": {"a": 1.0, "b": 3.0}}
     (axes,) = stacked_bars_plot(bars, title="", axis="", caption="").axes
     assert sorted(text.get_text().strip() for text in axes.texts if text.get_text()) == ["1", "2", "3", "4"]
+
+
+def test_groups_have_their_numbers_side_by_side():
+    groups = {"first": {"a": 1.0, "b": 2.0}, "second": {"b": 3.0}}
+    (axes,) = grouped_bars_plot(groups, title="Groups", axis="times", caption="Modelled.").axes
+    assert [label.get_text() for label in axes.xaxis.get_ticklabels()] == ["first", "second"]
+    heights = {drawn.get_label(): [bar.get_height() for bar in drawn] for drawn in axes.containers}
+    assert heights == {"a": [1], "b": [2, 3]}
+    centres = {drawn.get_label(): [bar.get_center()[0] for bar in drawn] for drawn in axes.containers}
+    assert centres["a"] == pytest.approx([-0.2])
+    assert centres["b"] == pytest.approx([0.2, 1.2])
+    assert axes.get_ylabel() == "times"
 
 
 def axis_labels(axes):
@@ -55,5 +67,7 @@ def test_a_narrow_range_is_linear_and_begins_at_zero():
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="nothing to stack"):
         stacked_bars_plot({}, title="", axis="", caption="")
+    with pytest.raises(ValueError, match="nothing to compare"):
+        grouped_bars_plot({"one": {}}, title="", axis="", caption="")
     with pytest.raises(ValueError, match="nothing to draw"):
         curves_plot({"one": []}, title="", x_axis="", y_axis="", caption="")

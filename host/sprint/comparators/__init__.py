@@ -1,0 +1,1 @@
+"""What document 4 compares SPRINT with, as minimal functional models: which tokens they keep, and what that costs."""
