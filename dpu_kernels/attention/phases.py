@@ -61,7 +61,7 @@ def norm_phases(
         return Phases(NOTES, 1, begin_statistics, observe_statistics, mark_tokens, nothing, nothing, finish)
     constants = program.host("constants", int64, MAX_QUERIES * NR_CONSTANTS)
     if norm == "zscore":
-        measure, normalise = centred_sums(arguments, score), zscore_weights(arguments, constants, score)
+        measure, normalise = centred_sums(arguments, score, extent), zscore_weights(arguments, constants, score, extent)
         finish = append_statistics
         return Phases(NOTES, 0, begin_statistics, observe_statistics, mark_nothing, measure, normalise, finish)
     weight = weigher(power_of_two(exponential, program.host("exp2_table", uint32, TABLE_SIZE)))

@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stream_options(parser.add_argument_group("queries and keys"))
     add_threshold_options(parser.add_argument_group("thresholds"))
     kernel = parser.add_argument_group("kernel")
-    kernel.add_argument("--norm", choices=("softmax", "div_d"), default="softmax", help=f"normalisation {DEFAULT}")
+    kernel.add_argument(
+        "--norm", choices=("softmax", "div_d", "zscore"), default="softmax", help=f"normalisation {DEFAULT}"
+    )
     kernel.add_argument("--tasklets", type=int, default=12, help=f"2 to {MAX_TASKLETS} {DEFAULT}")
     kernel.add_argument(
         "--positions", type=count, default=4, metavar="N", help=f"queries that run, spread over all {DEFAULT}"
