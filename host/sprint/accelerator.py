@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,9 +134,11 @@ class Accelerator:
         """Attention of queries to the tokens that they keep, bool [..., queries, tokens]; leading axes are heads.
 
         Every head begins with an empty buffer and closed rows. Raises TypeError for a mask that is not bool, ValueError
-        for one without queries, tokens or heads.
+        for one without queries, tokens or heads, or an unknown way to select.
         """
         check_mask("keep", keep)
+        if selecting not in get_args(Selecting):
+            raise ValueError(f"selecting = {selecting!r}: choose one of {', '.join(get_args(Selecting))}.")
         if not keep.size:
             raise ValueError(f"keep has shape {keep.shape}: attention has heads, queries and tokens.")
         heads = keep.reshape(-1, *keep.shape[-2:])
@@ -144,16 +146,18 @@ class Accelerator:
         compute = compute_cycles(tokens, dim=self.dim, lanes=self.chip.corelets.lanes)
         moves = movement(heads, capacity_tokens=self.capacity_tokens, retention=self.retention)
         thresholds = thresholds_of(self.chip, keep.shape[-1]) if selecting == "in memory" else NO_THRESHOLDS
+        controller = MemoryController(chip=self.chip, token_bytes=self.token_bytes)
+        owner = self.corelets.over(keep.shape[-1]).owner(np.arange(keep.shape[-1]))
         per_head = [
             self.timing.queries(
                 load,
-                MemoryController(chip=self.chip, token_bytes=self.token_bytes),
+                controller,
                 thresholds=thresholds,
-                compute=cycles,
-                owner=self.corelets.over(keep.shape[-1]).owner(np.arange(keep.shape[-1])),
+                compute=of_head,
+                owner=owner,
                 key_cycles=key_cycles(self.dim, self.chip.corelets.lanes),
             )
-            for load, cycles in zip(moves.load, compute, strict=True)
+            for load, of_head in zip(moves.load, compute, strict=True)
         ]
         times = QueryTimes(*map(np.stack, zip(*per_head, strict=True)))
         cycles = QueryCycles(thresholds.latency, times.load, compute, times.end)

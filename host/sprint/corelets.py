@@ -33,8 +33,8 @@ def balance(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
 
     1 where all work until the end, 1 / corelets where one does everything; 1 for a query that keeps nothing.
     """
-    largest = tokens.max(axis=-1)
-    share: NDArray[np.float64] = np.where(largest > 0, tokens.mean(axis=-1) / np.maximum(largest, 1), 1.0)
+    could = tokens.max(axis=-1) * tokens.shape[-1]
+    share: NDArray[np.float64] = np.where(could > 0, tokens.sum(axis=-1) / np.maximum(could, 1), 1.0)
     return share
 
 

@@ -26,7 +26,8 @@ class Events:
 
     written_bytes: Q, K and V, once. query_bytes: Q, read once for thresholds and arithmetic together. token_bytes: K
     and V of one token. in_memory_macs: of thresholds. loaded, kept: tokens, summed over queries. macs: of kept tokens.
-    Pruning vectors come from comparators and not from cells: they count in no energy of reading.
+    Pruning vectors come from comparators and not from cells: they count in no energy of reading. Cycles of parts are
+    those that they would take alone, total_cycles what all take together.
     """
 
     written_bytes: int
@@ -100,7 +101,7 @@ def attention_cost(chip: SprintChip, events: Events) -> Cost:
         "attention",
         [reram, pruning, buffer, compute],
         seconds=events.total_cycles / second_cycles,
-        rule="thresholds, then loads beside arithmetic, query by query",
+        rule="of every query thresholds, then loads beside arithmetic",
     )
 
 

@@ -120,18 +120,18 @@ def columns_needed(dim: int, rows: int) -> int:
     return -(-dim // rows)
 
 
-def query_thresholds(theta: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def query_thresholds(theta: ArrayLike, shape: tuple[int, ...], *, name: str = "theta") -> NDArray[np.float64]:
     """Thresholds of queries [...], `shape`, from a number or an array that broadcasts; float64.
 
     Raises ValueError for NaN or another shape.
     """
     thresholds: NDArray[np.float64] = np.asarray(theta, dtype=np.float64)
     if np.isnan(thresholds).any():
-        raise ValueError("theta is NaN: thresholds are scores, or -inf to prune nothing.")
+        raise ValueError(f"{name} is NaN: thresholds are scores, or -inf to prune nothing.")
     try:
         return np.broadcast_to(thresholds, shape)
     except ValueError:
         raise ValueError(
-            f"theta has shape {thresholds.shape} for queries {shape}: give one, or one per query; one per head needs "
-            "an axis for its queries, theta[..., None]."
+            f"{name} has shape {thresholds.shape} for queries {shape}: give one, or one per query; one per head needs "
+            f"an axis for its queries, {name}[..., None]."
         ) from None

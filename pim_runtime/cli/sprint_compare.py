@@ -16,7 +16,7 @@ from .sprint_options import (
     chosen_stream,
     chosen_thresholder,
 )
-from .sprint_quality_report import PERCENT, bounds_check, stream_section
+from .sprint_quality_report import PERCENT, bounds_check, percent, stream_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ NOTES = (
     "Functional models of what a method selects. Attention over it is the same for all, with exact scores.",
     "Nothing is trained, as some papers do: thresholds and margins are quantiles of these very queries.",
     "SPRINT: approximate scores against a threshold. LeOPArd: K bit by bit, until a score cannot reach the threshold.",
-    "SpAtten: the most probable rows of V; sqrt(keep) of the tokens are left for the last layer, and all heads.",
+    "SpAtten: the most probable rows of V; sqrt(keep) of the tokens are left for the last of several layers.",
     "A3: a search over sorted keys, of half as many steps as tokens, or 4 for a wanted token if these are more.",
     "error, bound: root mean square over all outputs, of that of dense outputs. The bound is proven (B-6).",
     "read: K and V between memory and arithmetic, by each query alone. What ReRAM multiplies inside does not move:",
@@ -107,6 +107,7 @@ def _table(points: Sequence[Point]) -> Table:
                 ("keep none", "queries"),
             )
         ),
+        Column(name="looked at", origin="exact"),
     )
     rows = tuple(
         (
@@ -120,8 +121,9 @@ def _table(points: Sequence[Point]) -> Table:
             PERCENT * (1 - point.quality.read_fraction),
             point.quality.macs_per_query,
             point.quality.comparisons_per_query,
-            PERCENT * point.quality.overlap,
+            percent(point.quality.overlap),
             point.quality.lost_queries,
+            point.looked_at,
         )
         for point in points
     )

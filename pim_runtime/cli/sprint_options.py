@@ -35,7 +35,7 @@ CHIPS = {"S": "sprint-s", "M": "sprint-m", "L": "sprint-l"}
 DEFAULT = "(default: %(default)s)"
 PUBLISHED_VALID = 0.54  # of all tokens: 46 % padding, as reported of BERT on SQuAD
 MADE_UP_TOKENS, MADE_UP_DIM = 384, 64
-MOST_SCORES = 2**24
+MOST_SCORES = MOST_ELEMENTS = 2**24
 LONGEST_SEED = 18  # digits
 KEEP_FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
@@ -46,8 +46,8 @@ def add_stream_options(options: Options) -> None:
         "--queries",
         default="drift:0.95",
         metavar="WHAT",
-        help="drift:R, made up, adjacent ones correlated by R; random, drift:0; or real, heads of a language model, "
-        f"with all their positions {DEFAULT}",
+        help="drift:R, made up, adjacent ones correlated by R; random, drift:0; real, heads of a language model with "
+        f"all their positions; or an .npz file of q, k and v {DEFAULT}",
     )
     options.add_argument(
         "--n", type=count, metavar="TOKENS", help=f"with padding (default: {MADE_UP_TOKENS}, or all there are)"
@@ -56,7 +56,7 @@ def add_stream_options(options: Options) -> None:
         "--valid",
         type=count,
         metavar="TOKENS",
-        help=f"that are no padding (default: {PUBLISHED_VALID:.0%} of made-up ones, all real ones)",
+        help=f"that are no padding (default: {PUBLISHED_VALID:.0%}% of made-up ones, all real ones)",
     )
     options.add_argument("--d", type=count, metavar="DIM", help=f"of a head (default: {MADE_UP_DIM}, or as it is)")
     options.add_argument("--heads", type=count, metavar="N", help="how many (default: 1, or all there are)")
@@ -136,13 +136,16 @@ def chosen_stream(arguments: argparse.Namespace) -> QueryStream:
     from host.sprint.inputs import padded
 
     kind, _, drift = arguments.queries.partition(":")
-    if (kind, drift) == ("real", ""):
+    are_real = arguments.queries == "real" or arguments.queries.endswith(".npz")
+    if are_real:
         stream = _real(arguments)
     elif kind == "drift" or (kind, drift) == ("random", ""):
         stream = _made_up(arguments, _drift(drift) if kind == "drift" else 0.0)
     else:
-        raise ValueError(f"--queries {arguments.queries}: choose drift:R, as in drift:0.95, or random, or real")
-    default = stream.tokens if kind == "real" else max(1, round(PUBLISHED_VALID * stream.tokens))
+        raise ValueError(
+            f"--queries {arguments.queries}: choose drift:R, as in drift:0.95, or random, real or a file.npz"
+        )
+    default = stream.tokens if are_real else max(1, round(PUBLISHED_VALID * stream.tokens))
     return padded(stream, default if arguments.valid is None else arguments.valid)
 
 
@@ -202,16 +205,22 @@ def _seed(text: str) -> int:
 
 
 def _real(arguments: argparse.Namespace) -> QueryStream:
+    from host.attention.samples import load_operands
     from host.sprint.inputs import real_stream
 
-    stream = real_stream()
-    given = {"--n": (arguments.n, stream.tokens), "--d": (arguments.d, stream.dim), "--heads": (arguments.heads, None)}
-    for name in ("--n", "--d"):
-        asked, there = given[name]
+    shown = f"--queries {arguments.queries}"
+    stream = real_stream(None if arguments.queries == "real" else load_operands(arguments.queries))
+    _check_size(stream.heads, stream.queries.shape[1], stream.tokens, stream.dim, remedy="cut the file")
+    if stream.queries.shape[1] > stream.tokens:
+        raise ValueError(
+            f"{shown}: {stream.queries.shape[1]} queries over {stream.tokens} tokens; at most one for each"
+        )
+    given = {"--n": (arguments.n, stream.tokens), "--d": (arguments.d, stream.dim)}
+    for name, (asked, there) in given.items():
         if asked is not None and asked != there:
-            raise ValueError(f"{name} {asked} with --queries real: the shipped heads have {there}. Leave {name} out")
+            raise ValueError(f"{name} {asked} with {shown}: the heads have {there}. Leave {name} out")
     if arguments.structure != "none":
-        raise ValueError(f"--structure {arguments.structure} with --queries real: nothing is planted in real keys")
+        raise ValueError(f"--structure {arguments.structure} with {shown}: nothing is planted in real keys")
     return stream if arguments.heads in (None, stream.heads) else _first_heads(stream, arguments.heads)
 
 
@@ -219,7 +228,7 @@ def _first_heads(stream: QueryStream, heads: int) -> QueryStream:
     from dataclasses import replace
 
     if heads > stream.heads:
-        raise ValueError(f"--heads {heads} with --queries real: there are {stream.heads}")
+        raise ValueError(f"--heads {heads} with real queries: there are {stream.heads}")
     first = slice(heads)
     return replace(
         stream,
@@ -237,20 +246,28 @@ def _made_up(arguments: argparse.Namespace, drift: float) -> QueryStream:
 
     tokens = MADE_UP_TOKENS if arguments.n is None else arguments.n
     heads = 1 if arguments.heads is None else arguments.heads
-    if heads * tokens**2 > MOST_SCORES:
-        raise ValueError(
-            f"{heads} heads of {tokens:,} queries and tokens have {heads * tokens**2:,} scores, at most "
-            f"{MOST_SCORES:,}: ask for fewer, with --n or --heads"
-        )
+    dim = MADE_UP_DIM if arguments.d is None else arguments.d
+    _check_size(heads, tokens, tokens, dim, remedy="ask for fewer, with --d, --n or --heads")
     return synthetic_stream(
         arguments.rng,
         heads=heads,
         queries=tokens,
         tokens=tokens,
-        dim=MADE_UP_DIM if arguments.d is None else arguments.d,
+        dim=dim,
         drift=drift,
         structure=arguments.structure,
     )
+
+
+def _check_size(heads: int, queries: int, tokens: int, dim: int, *, remedy: str) -> None:
+    """Raise ValueError for what would not fit this computer's memory."""
+    found = {
+        f"scores of {queries:,} queries and {tokens:,} tokens": (heads * queries * tokens, MOST_SCORES),
+        f"elements of {tokens:,} keys of {dim:,}": (heads * tokens * dim, MOST_ELEMENTS),
+    }
+    for what, (there_are, most) in found.items():
+        if there_are > most:
+            raise ValueError(f"{there_are:,} {what}, in {heads:,} heads: at most {most:,}; {remedy}")
 
 
 def _fractions(text: str) -> tuple[float, ...]:

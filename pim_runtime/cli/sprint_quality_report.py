@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from host.sprint.inputs import QueryStream
     from host.sprint.quality import Quality
 
-__all__ = ["PERCENT", "bounds_check", "stream_section"]
+__all__ = ["PERCENT", "bounds_check", "percent", "stream_section"]
 
 PERCENT = 100
 
@@ -56,3 +57,8 @@ def bounds_check(qualities: Sequence[Quality], *, outputs: int) -> Check:
         detail=f"{len(qualities) * outputs:,} outputs against dense attention in float64; the nearest to its bound "
         f"has {largest:.1%} of it (B-3, B-5, B-6)",
     )
+
+
+def percent(share: float) -> float | None:
+    """A share as a cell of a table; None for NaN, where there is nothing to have a share of."""
+    return None if math.isnan(share) else PERCENT * share

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .document_notes import error_notes
-from .output import Cell, Check, Column, Section, Table, Value
+from .output import Cell, Check, Column, Origin, Section, Table, Value
 
 if TYPE_CHECKING:
+    from host.machines.sprint_chip import SprintChip
     from host.sprint.accelerator import Accelerator, AttentionRun
     from host.sprint.experiment import Outcome
     from host.sprint.inputs import QueryStream
@@ -41,25 +42,30 @@ MODES_NOTE = (
 )
 
 
-def chip_section(accelerator: Accelerator, stream: QueryStream) -> Section:
-    """What runs on what."""
+def chip_section(accelerator: Accelerator, stream: QueryStream, *, profile: str) -> Section:
+    """What runs on what. profile: name or file of the chip."""
     chip = accelerator.chip
     memory = chip.memory
     values = (
         Value(
             name="corelets",
             value=chip.corelets.count,
-            origin="published",
+            origin=_origin(chip, "corelets.count"),
             source=f"{chip.corelets.clock_mhz} MHz, {chip.corelets.lanes} lanes each, tokens: {accelerator.mapping}",
         ),
         Value(
             name="buffer of K and V",
             value=chip.corelets.kv_buffer_bytes,
             unit="bytes",
-            origin="published",
+            origin=_origin(chip, "corelets.kv_buffer_bytes"),
             source=f"{accelerator.capacity_tokens} tokens of {accelerator.token_bytes} bytes",
         ),
-        Value(name="ReRAM", value=f"{memory.channels} channels x {memory.banks} banks", origin="modelled"),
+        Value(
+            name="ReRAM",
+            value=f"{memory.channels} channels x {memory.banks} banks",
+            origin=_origin(chip, "memory.channels"),
+            source=f"{memory.channel_gb_per_s} GB/s each",
+        ),
         Value(
             name="attention",
             value=f"{shown_heads(stream.heads)} x {stream.tokens} tokens x {stream.dim}, int8",
@@ -67,9 +73,10 @@ def chip_section(accelerator: Accelerator, stream: QueryStream) -> Section:
             source=f"{stream.valid} valid, {1 - stream.valid / stream.tokens:.0%} padding",
         ),
     )
-    return Section(
-        title="Chip", values=values, notes=(f"`pim info --profile {chip.name}` says what is published and assumed.",)
-    )
+    assumed = sum(quantity.provenance != "published" for quantity in chip.provenance)
+    note = f"{assumed} of the {len(chip.provenance)} values of the chip are not published but derived or assumed"
+    where = f", see {profile}" if profile.endswith(".toml") else f": `pim info --profile {profile}`"
+    return Section(title="Chip", values=values, notes=(f"{note}{where}.",))
 
 
 def accuracy_section(outcome: Outcome, pruning: InMemoryPruning, *, asked: float | None) -> Section:
@@ -278,3 +285,8 @@ def _means(run: AttentionRun) -> tuple[Cell, ...]:
     moved = run.moved
     counts = (moved.load, moved.reuse, moved.evict, moved.refetch, moved.opened_rows, moved.row_hits)
     return tuple(float(of.mean()) for of in counts)
+
+
+def _origin(chip: SprintChip, key: str) -> Origin:
+    """An assumed value is part of the model."""
+    return "published" if chip.quantities[key].provenance == "published" else "modelled"

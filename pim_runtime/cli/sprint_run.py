@@ -9,6 +9,7 @@ from .model_options import count
 from .output import Report
 from .pictures import add_picture_option, picture_section
 from .sprint_options import (
+    CHIPS,
     add_pruning_options,
     add_stream_options,
     add_use_options,
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> Report:
     return Report(
         title=f"{chip.name}: {shown_heads(stream.heads)} of {stream.valid} queries, {arguments.queries}",
         sections=(
-            chip_section(accelerator, stream),
+            chip_section(accelerator, stream, profile=CHIPS.get(arguments.config.upper(), arguments.config)),
             accuracy_section(outcome, pruning, asked=arguments.keep if arguments.theta is None else None),
             movement_section(outcome, accelerator),
             *(() if arguments.list is None else (queries_section(outcome, arguments.list),)),

@@ -1,4 +1,4 @@
-"""`pim sprint table`: SPRINT on real tensors, a row for each fraction to keep: error, bound, bytes, overlap."""
+"""`pim sprint table`: SPRINT on real tensors, a row for each fraction to keep: error, bytes, overlap, DPUs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .document_notes import error_notes
+from .machine_options import add_machine_options, chosen_hardware, machine_name
+from .model_options import count
 from .output import Column, Report, Section, Table
 from .pictures import add_picture_option, picture_section
 from .progress import progress
@@ -17,18 +19,23 @@ from .sprint_options import (
     chosen_stream,
     chosen_thresholder,
 )
-from .sprint_quality_report import PERCENT, bounds_check, stream_section
+from .sprint_quality_report import PERCENT, bounds_check, percent, stream_section
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
+    from host.sprint.dpu_attention import PrunedRun
     from host.sprint.inputs import QueryStream
     from host.sprint.quality import Quality
+    from host.sprint.thresholding import Thresholder
 
 __all__ = ["HELP", "NAME", "add_arguments", "run"]
 
 NAME = "table"
-HELP = "SPRINT at several fractions to keep: error and its bound, bytes saved, overlap of adjacent queries"
+DPU_QUERIES = 16
+HELP = "SPRINT at several fractions to keep: error and its bound, bytes saved, overlap, speed-up of DPUs"
 NOTES = (
     "Thresholds are quantiles of these very queries. pi: softmax weight of pruned tokens, mean of all queries.",
     "error, bound: root mean square over all outputs, of that of dense outputs. The bound is proven (B-6).",
@@ -39,9 +46,13 @@ NOTES = (
 
 
 class _Row(NamedTuple):
-    """A fraction, and the quality of what is kept with exact and with approximate scores in the softmax."""
+    """A fraction, and the quality of what is kept with exact and with approximate scores in the softmax.
+
+    theta: float64 [heads, 1] or [heads, queries].
+    """
 
     asked_fraction: float
+    theta: NDArray[np.float64]
     exact: Quality
     approximate: Quality
 
@@ -51,15 +62,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_fractions_option(parser)
     add_stream_options(parser.add_argument_group("queries and keys"))
     add_threshold_options(parser.add_argument_group("thresholds"))
+    dpus = parser.add_argument_group("DPUs, a head each, with the same thresholds")
+    dpus.add_argument(
+        "--dpu-queries",
+        type=_count_or_none,
+        default=DPU_QUERIES,
+        metavar="N",
+        help="query positions that DPUs decode, spread evenly; 0 leaves DPUs out (default: %(default)s)",
+    )
+    dpus.add_argument(
+        "--engine", choices=("compiled", "interpreted"), default="compiled", help="of DPUs (default: %(default)s)"
+    )
+    add_machine_options(dpus)
     add_picture_option(parser, "error, bound and pruned probability over the fraction kept")
     parser.set_defaults(queries="real")
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Prune at every fraction. Raises PimError, ValueError or OSError for what cannot be asked."""
-    stream = chosen_stream(arguments).unpadded
-    rows = _rows(arguments, stream)
-    table, title = _table(rows), f"SPRINT on {arguments.queries} queries"
+    stream, thresholder = chosen_stream(arguments).unpadded, chosen_thresholder(arguments)
+    obstacle, rows = _dpu_obstacle(arguments, thresholder), _rows(arguments, stream, thresholder)
+    measured = [one for row in rows for one in (row.exact, row.approximate)]
+    runs = [None] * len(rows) if obstacle else _dpu_runs(arguments, stream, thresholder, rows)
+    table, title = _table(rows, runs), f"SPRINT on {arguments.queries} queries"
     return Report(
         title=title,
         sections=(
@@ -67,34 +92,78 @@ def run(arguments: argparse.Namespace) -> Report:
             Section(
                 title="Fractions to keep",
                 tables=(table,),
-                notes=(*NOTES, *error_notes(("E4-1", "E4-2"))),
-                checks=(
-                    bounds_check(
-                        [one for row in rows for one in (row.exact, row.approximate)], outputs=stream.queries.size
-                    ),
-                ),
+                notes=(*NOTES, *_dpu_notes(arguments, obstacle), *error_notes(("E4-1", "E4-2"))),
+                checks=(bounds_check(measured, outputs=stream.queries.size),),
             ),
             *picture_section(arguments.plot, lambda: _picture(rows, title), table),
         ),
     )
 
 
-def _rows(arguments: argparse.Namespace, stream: QueryStream) -> list[_Row]:
+def _dpu_obstacle(arguments: argparse.Namespace, thresholder: Thresholder) -> str:
+    """Why there is nothing to say about DPUs; empty if there is."""
+    from host.sprint.dpu_selector import DpuSelector
+
+    if not arguments.dpu_queries:
+        return "--dpu-queries 0"
+    try:
+        DpuSelector(thresholder=thresholder)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _dpu_notes(arguments: argparse.Namespace, obstacle: str) -> tuple[str, ...]:
+    if obstacle:
+        return (f"DPUs are left out: {obstacle}.",)
+    return (
+        f"DPUs: {machine_name(chosen_hardware(arguments))}, a head each, {arguments.dpu_queries} of the queries.",
+        "There saved is of the bytes of DMAs, speed-up of the time of launches; `pim sprint dpu` has more.",
+    )
+
+
+def _dpu_runs(
+    arguments: argparse.Namespace, stream: QueryStream, thresholder: Thresholder, rows: Sequence[_Row]
+) -> list[PrunedRun]:
+    """Some of the queries decoded on DPUs, a head each, with the thresholds of the rows."""
+    import numpy as np
+
+    from host.sprint.dpu_attention import DpuSetup, prune_on_dpus
+
+    from ..engine.protocol import EngineOptions
+    from ..machine import Machine
+
+    last = stream.queries.shape[1] - 1
+    with progress("DPUs", total=1 + len(rows)) as advance:
+        return prune_on_dpus(
+            stream,
+            [row.theta for row in rows],
+            positions=np.unique(np.linspace(0, last, arguments.dpu_queries).round().astype(int)).tolist(),
+            thresholder=thresholder,
+            setup=DpuSetup(machine=Machine(chosen_hardware(arguments)), options=EngineOptions(engine=arguments.engine)),
+            advance=advance,
+        )
+
+
+def _rows(arguments: argparse.Namespace, stream: QueryStream, thresholder: Thresholder) -> list[_Row]:
+    """Every fraction, on all queries."""
+    import numpy as np
+
     from host.sprint.calibrated import calibrated_pruning
     from host.sprint.quality import dense_reference, measure
 
-    thresholder, reference, rows = chosen_thresholder(arguments), dense_reference(stream), []
+    reference, rows = dense_reference(stream), []
     with progress("fractions to keep", total=len(arguments.keep)) as advance:
         for fraction in arguments.keep:
             pruning = calibrated_pruning(stream, fraction, thresholder=thresholder, scope=arguments.scope)
             selection = pruning.select(stream.queries, stream.keys)
             approximate = measure(selection, reference, recompute="approximate", analog=thresholder.analog)
-            rows.append(_Row(fraction, measure(selection, reference), approximate))
+            rows.append(_Row(fraction, np.asarray(pruning.theta), measure(selection, reference), approximate))
             advance(1)
     return rows
 
 
-def _table(rows: Sequence[_Row]) -> Table:
+def _table(rows: Sequence[_Row], runs: Sequence[PrunedRun | None]) -> Table:
     columns = (
         Column(name="keep", unit="%"),
         *(
@@ -111,6 +180,8 @@ def _table(rows: Sequence[_Row]) -> Table:
                 ("loaded", "%"),
             )
         ),
+        Column(name="DPUs: saved", unit="%", origin="exact"),
+        Column(name="DPUs: speed-up", unit="times", origin="modelled"),
     )
     cells = tuple(
         (
@@ -122,10 +193,12 @@ def _table(rows: Sequence[_Row]) -> Table:
             PERCENT * row.approximate.error,
             row.exact.bytes_per_query,
             PERCENT * (1 - row.exact.read_fraction),
-            PERCENT * row.exact.overlap,
+            percent(row.exact.overlap),
             PERCENT * row.exact.loaded_fraction,
+            None if run is None else PERCENT * run.bytes_saved,
+            None if run is None else run.speed_up,
         )
-        for row in rows
+        for row, run in zip(rows, runs, strict=True)
     )
     return Table(title="", columns=columns, rows=cells)
 
@@ -149,3 +222,8 @@ def _picture(rows: Sequence[_Row], title: str) -> Figure:
         y_axis="error and bound (% of dense outputs), probability (%)",
         caption="Exact counts and float64 references on the same int8 operands.",
     )
+
+
+def _count_or_none(text: str) -> int:
+    """The value of --dpu-queries: a count, or 0."""
+    return 0 if text == "0" else count(text)

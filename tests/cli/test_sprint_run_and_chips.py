@@ -146,9 +146,10 @@ def test_a_chip_of_the_users(tmp_path):
     [
         (["--queries", "drift:2"], "0 to 1, as in drift:0.95"),
         (["--queries", "walk"], "choose drift:R"),
-        (["--queries", "real"], "--n 48 with --queries real: the shipped heads have 384"),
+        (["--queries", "real"], "--n 48 with --queries real: the heads have 384"),
         (["--valid", "49"], "valid = 49 of 48 tokens"),
         (["--n", "5000"], "25,000,000 scores"),
+        (["--d", "1000000"], "48,000,000 elements"),
         (["--keep", "0"], "keep_fraction"),
         (["--keep", "nan"], "keep_fraction"),
         (["--theta", "nan"], "NaN"),

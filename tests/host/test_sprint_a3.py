@@ -110,7 +110,8 @@ def test_a_query_that_points_nowhere_keeps_nothing() -> None:
     ("options", "message"),
     [
         ({"steps": 0, "margin": 1}, "steps = 0: the search takes at least 1"),
-        ({"steps": 1, "margin": -1}, "margin below 0"),
+        ({"steps": 1, "margin": -1}, "NaN or below 0"),
+        ({"steps": 1, "margin": float("nan")}, "NaN or below 0"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any], message: str) -> None:
@@ -119,5 +120,5 @@ def test_options_that_mean_nothing_are_refused(options: dict[str, Any], message:
 
 
 def test_a_margin_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="margin has shape"):
         A3(steps=1, margin=[1, 2, 3]).select(np.ones((2, 4), np.int8), np.ones((3, 4), np.int8))

@@ -187,6 +187,8 @@ def test_what_is_refused():
         accelerator(mapping="random")
     with pytest.raises(ValueError, match="queries and tokens"):
         accelerator().run(np.zeros((0, 4), np.bool_))
+    with pytest.raises(ValueError, match=r"selecting = 'chance'.*in memory, nothing"):
+        accelerator().run(np.ones((1, 4), np.bool_), selecting="chance")
     with pytest.raises(ValueError, match="dense attention of 0 queries"):
         accelerator().dense(0, 4)
     with pytest.raises(ValueError, match="0 lanes"):

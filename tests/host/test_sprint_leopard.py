@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -66,6 +66,7 @@ def test_planes_are_those_of_a_scan_of_one_key_at_a_time(given: tuple[Operands, 
     assert Leopard(theta=theta).planes(q, k).tolist() == wanted
 
 
+@settings(max_examples=40)
 @given(given=thresholded())
 def test_longer_steps_read_more_and_compare_less(given: tuple[Operands, float]) -> None:
     (q, k), theta = given
@@ -76,6 +77,7 @@ def test_longer_steps_read_more_and_compare_less(given: tuple[Operands, float]) 
         assert (finer.comparisons >= coarser.comparisons).all()
 
 
+@settings(max_examples=40)
 @given(given=thresholded())
 def test_a_best_token_is_kept_where_there_is_no_survivor_and_only_there(given: tuple[Operands, float]) -> None:
     (q, k), theta = given

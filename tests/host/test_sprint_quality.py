@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from host.sprint.comparators.a3 import A3
 from host.sprint.comparators.leopard import Leopard
+from host.sprint.comparators.spatten import SpAtten
 from host.sprint.contenders import CONTENDERS, Contender, compare, select_fraction
 from host.sprint.inputs import QueryStream, padded, synthetic_stream
 from host.sprint.quality import Quality, dense_reference, measure
 from host.sprint.scores import exact_scores
-from host.sprint.selection import Selection, Work, attention_work
+from host.sprint.selection import Selection, SelectionMethod, Work, attention_work
 from host.sprint.thresholding import Thresholder
 
 pytestmark = pytest.mark.quick
@@ -132,7 +134,22 @@ def test_a_comparison_has_every_method_at_every_fraction() -> None:
         ("SPRINT", 0.5),
     ]
     assert steps == [1] * 4
-    assert points[3].quality.error < points[2].quality.error
+    assert [point.looked_at for point in points[2:]] == ["4 x 4 bits, in memory"] * 2
+    assert points[0].looked_at.startswith(f"{TOKENS // 2} steps, ")
+
+
+def test_how_far_methods_looked() -> None:
+    of = stream(2)
+    planes = Leopard(theta=np.array(_quantiles(of, 36))[:, None]).planes(of.queries, of.keys).mean()
+    assert select_fraction("leopard", of, 0.1).looked_at == f"{planes:.2f} of 8 planes"
+    assert select_fraction("spatten", of, 0.25).looked_at == f"{TOKENS // 2} tokens at last"
+
+
+def test_more_tokens_are_nearer_to_dense_attention() -> None:
+    points = compare(stream(), CONTENDERS, [0.1, 0.6], advance=lambda _: None)
+    for few, many in zip(points[::2], points[1::2], strict=True):
+        assert few.quality.error > many.quality.error
+        assert few.quality.read_fraction < many.quality.read_fraction
 
 
 @pytest.mark.parametrize("name", CONTENDERS)
@@ -140,6 +157,20 @@ def test_a_comparison_has_every_method_at_every_fraction() -> None:
 def test_fractions_that_mean_nothing_are_refused(name: Contender, fraction: float) -> None:
     with pytest.raises(ValueError, match="keep"):
         select_fraction(name, stream(), fraction)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        Leopard(theta=0),
+        Leopard(theta=0, when_all_pruned="keep_best"),
+        A3(steps=3, margin=1),
+        SpAtten(logit_scales=np.ones(HEADS), layers=2),
+    ],
+)
+def test_no_query_selects_nothing(method: SelectionMethod) -> None:
+    of = stream()
+    assert method.select(of.queries[:, :0], of.keys).keep.shape == (HEADS, 0, TOKENS)
 
 
 def test_a_method_that_there_is_not_is_refused() -> None:

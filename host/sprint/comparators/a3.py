@@ -50,7 +50,7 @@ class A3:
     """Keeps the candidates of scores >= the best candidate's - margin. A query without candidates keeps none.
 
     steps: m, of the search. margin: t, in units of the exact score, a number or an array that broadcasts to
-    [..., queries]; inf keeps every candidate. The paper takes half or an eighth of the tokens as steps.
+    [..., queries]; inf keeps every candidate.
 
     Raises ValueError for steps below 1 or a negative margin, TypeError for steps that are no integer.
     """
@@ -62,9 +62,9 @@ class A3:
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", whole_number("steps", self.steps))
         if self.steps < 1:
-            raise ValueError(f"steps = {self.steps}: the search takes at least 1 (A3: half of the tokens).")
-        if (np.asarray(self.margin, dtype=np.float64) < 0).any():
-            raise ValueError("a margin below 0 drops even the best candidate: choose 0 or more units of score.")
+            raise ValueError(f"steps = {self.steps}: the search takes at least 1, such as half of the tokens.")
+        if not (np.asarray(self.margin, dtype=np.float64) >= 0).all():
+            raise ValueError("a margin that is NaN or below 0 drops even the best candidate: choose 0 or more.")
 
     def candidates(self, queries: NDArray[np.int8], keys: NDArray[np.int8]) -> Candidates:
         """The greedy search for queries int8 [..., queries, dim] over keys int8 [..., tokens, dim].
@@ -113,8 +113,8 @@ class A3:
         has changed takes ceil(log2(dim)) comparisons.
         """
         tokens, dim = keys.shape[-2:]
-        gaps = found.gaps(exact_scores(queries, keys))
-        keep = found.are_candidates & (gaps <= query_thresholds(self.margin, found.taken.shape)[..., None])
+        margin = query_thresholds(self.margin, found.taken.shape, name="margin")
+        keep = found.are_candidates & (found.gaps(exact_scores(queries, keys)) <= margin[..., None])
         candidates, kept = (np.count_nonzero(mask, axis=-1).astype(np.int64) for mask in (found.are_candidates, keep))
         entries = 2 * dim + found.taken
         entry_bytes = 1 + -(-(tokens - 1).bit_length() // 8)

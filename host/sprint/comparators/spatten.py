@@ -72,7 +72,7 @@ class SpAtten:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: a share above 0, and 1 at most.")
         if not 0 <= self.refine_below <= 1:
-            raise ValueError(f"refine_below = {self.refine_below}: a probability, 0 to 1 (SpAtten: 0.1).")
+            raise ValueError(f"refine_below = {self.refine_below}: a probability, 0 to 1, such as 0.1.")
         if not 1 <= self.msb_bits <= OPERAND_BITS:
             raise ValueError(
                 f"msb_bits = {self.msb_bits}: choose 1 to {OPERAND_BITS}; {OPERAND_BITS} reads all at once."
