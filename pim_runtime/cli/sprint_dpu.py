@@ -143,7 +143,9 @@ def _outcome(arguments: argparse.Namespace, stream: QueryStream, thresholder: Th
 def _dpu_section(run: PrunedRun, setup: DpuSetup) -> Section:
     parts = setup.partition.parts
     dense = run.dense
-    split = f"{parts} for each head, {setup.partition.layout}" if parts > 1 else "one for each head"
+    split = (
+        f"{parts} for each head of K and V, {setup.partition.layout}" if parts > 1 else "one for each head of K and V"
+    )
     values = (
         Value(name="DPUs", value=dense.nr_dpus, origin="exact", source=f"{split}, {setup.nr_tasklets} tasklets"),
         Value(

@@ -21,7 +21,7 @@ def dpu(*arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--keep", "0.1,0.5"),
+        ("--keep", "0.1,0.5", "--kv-heads", "1"),
         ("--keep", "0.2", "--norm", "div_d", "--mode", "round", "--q-bits", "8", "--paging", "paged"),
         ("--keep", "0.4", "--norm", "zscore"),
         ("--keep", "0.3", "--split", "2", "--layout", "interleave", "--conservative", "on"),
