@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels_for_tests.pruned import INTERPRETED, PrunedCase, pruned_run
 
+from dpu_kernels.pruning import pruned_attention_program
+from host.attention import contexts
 from host.attention.partition import Partition
 from host.attention.spec import AttentionSpec
+from host.attention.wram_plan import CapacityError, plan_wram
 from host.sprint.dpu_selector import DpuSelector
 from host.sprint.scores import AnalogFormat
 from host.sprint.thresholding import Thresholder
 from pim_runtime import EngineOptions
+from pim_runtime.errors import DpuFaultError
 
+LOST_TO_ALIGNMENT = 56  # bytes, at most, of each tasklet
 SCORE_STEP = 5_000.0  # of thresholds; scores of ten random dimensions deviate by some 17,000
 
 
@@ -154,6 +160,38 @@ def test_both_engines_agree(hardware):
         exact = [EngineOptions(engine=engine, timing="exact") for engine in ("compiled", "interpreted")]
         compiled, interpreted = (check(case, hardware, nr_tasklets=nr_tasklets, options=one) for one in exact)
         np.testing.assert_array_equal(compiled.counters, interpreted.counters)
+
+
+@pytest.mark.parametrize(("decision", "queries", "dim"), [("tables", 1, 7), ("tables", 3, 24), ("multiply", 3, 24)])
+def test_the_plan_is_what_the_program_allocates(hardware, monkeypatch, decision, queries, dim):
+    """As for dense attention: with less WRAM than planned, beside what alignment may need, the program runs out."""
+    nr_tasklets, case = 5, PrunedCase(queries=queries, dim=dim, tokens=9)
+
+    def accepted(heap_bytes):
+        try:
+            return plan_wram(case.spec, nr_tasklets=nr_tasklets, heap_bytes=heap_bytes)
+        except CapacityError:
+            return None
+
+    def is_enough(heap_bytes):
+        plan = accepted(heap_bytes)
+        return plan is not None and plan.columns == dim and decision in ("multiply", plan.decision)
+
+    enough = bisect_left(range(1 << 16), True, key=is_enough)
+    plan = accepted(enough)
+    monkeypatch.setattr(contexts, "plan_wram", lambda *arguments, **named: plan)
+    heap_bytes = pruned_attention_program("softmax").build(hardware, nr_tasklets=nr_tasklets).wram_heap_bytes
+
+    def runs(nr_bytes):
+        wram_bytes = hardware.dpu.wram_bytes - heap_bytes + nr_bytes // 8 * 8
+        trimmed = replace(hardware, dpu=replace(hardware.dpu, wram_bytes=wram_bytes))
+        try:
+            return check(case, trimmed, nr_tasklets=nr_tasklets).decision == decision
+        except DpuFaultError:
+            return False
+
+    assert runs(enough)
+    assert not runs(enough - nr_tasklets * LOST_TO_ALIGNMENT - 16)
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
