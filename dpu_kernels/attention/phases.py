@@ -52,7 +52,7 @@ def norm_phases(
     sizes: FixedSizes,
     extent: Extent = WHOLE_RANGE,
 ) -> Phases:
-    """The phases of a norm. extent: which stored scores belong to a worker, for the norms that read them again."""
+    """The phases of a norm. extent: which stored scores belong to a worker; for softmax and zscore."""
     if norm == "div_d":
         normalise = divider(arguments, sizes, score)
         return Phases(0, 0, no_notes, nothing_to_observe, mark_nothing, nothing, normalise, no_statistics)

@@ -13,13 +13,14 @@ from kernels_for_tests.pruned import INTERPRETED, PrunedCase, pruned_run
 
 from dpu_kernels.pruning import pruned_attention_program
 from host.attention import contexts
+from host.attention.attention_set import AttentionSet
 from host.attention.partition import Partition
 from host.attention.spec import AttentionSpec
 from host.attention.wram_plan import CapacityError, plan_wram
 from host.sprint.dpu_selector import DpuSelector
 from host.sprint.scores import AnalogFormat
 from host.sprint.thresholding import Thresholder
-from pim_runtime import EngineOptions
+from pim_runtime import EngineOptions, Machine
 from pim_runtime.errors import DpuFaultError
 
 LOST_TO_ALIGNMENT = 56  # bytes, at most, of each tasklet
@@ -162,6 +163,23 @@ def test_both_engines_agree(hardware):
         np.testing.assert_array_equal(compiled.counters, interpreted.counters)
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize("paging", ["contiguous", "paged"])
+def test_appended_tokens_and_waves(hardware, paging):
+    """Packed rows grow with K and V; two heads on one DPU run one after the other, each with its threshold."""
+    case = PrunedCase(kv_heads=2, tokens=20, theta=(4_000.0, 25_000.0))
+    (q, k, v), machine = case.operands(), Machine(hardware)
+    how = {"batch": 1, "nr_tasklets": 3, "machine": machine, "options": INTERPRETED, "paging": paging}
+    with AttentionSet(case.spec, nr_dpus=1, **how) as attention:
+        attention.load_kv(k[:, :, :17], v[:, :, :17])
+        for token in range(17, 20):
+            attention.append(k[:, :, token], v[:, :, token])
+        sums = attention.decode(q, theta=case.theta)
+        assert_equal([part[0] for part in sums], case.expected(case.kept()))
+        with pytest.raises(ValueError, match="2 waves"):
+            attention.pull_kept()
+
+
 @pytest.mark.parametrize(("decision", "queries", "dim"), [("tables", 1, 7), ("tables", 3, 24), ("multiply", 3, 24)])
 def test_the_plan_is_what_the_program_allocates(hardware, monkeypatch, decision, queries, dim):
     """As for dense attention: with less WRAM than planned, beside what alignment may need, the program runs out."""
@@ -237,12 +255,11 @@ def test_what_dpus_do_not_prune(other):
         ("dense", 1.0, "without a selector"),
         ("pruned", np.nan, "without NaN"),
         ("pruned", [1.0, 2.0, 3.0], "broadcast"),
+        ("pruned", np.zeros((2, 1)), "broadcast"),
+        ("pruned", np.zeros((1, 1, 1)), "broadcast"),
     ],
 )
 def test_thresholds_that_do_not_belong_to_the_queries(hardware, selection, theta, says):
-    from host.attention.attention_set import AttentionSet
-    from pim_runtime import Machine
-
     case = PrunedCase(tokens=3)
     spec = case.spec if selection == "pruned" else replace(case.spec, selector=None)
     q, k, v = case.operands()
