@@ -77,7 +77,7 @@ def test_queries_that_share_a_head_have_masks_of_their_own(hardware, theta):
 @pytest.mark.parametrize("norm", ["softmax", "div_d", "zscore"])
 def test_without_a_threshold_answers_are_the_dense_ones(hardware, norm):
     """C4-03: theta = -inf, all bits."""
-    case = PrunedCase(norm=norm, theta=-np.inf, tokens=20, queries=2)
+    case = PrunedCase(norm=norm, theta=-np.inf, tokens=11, dim=5, queries=2)
     pruned, dense = (pruned_run(case, hardware, selection=selection) for selection in ("pruned", "dense"))
     assert_equal(pruned.answers, dense.answers)
 
