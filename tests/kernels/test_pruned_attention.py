@@ -73,7 +73,6 @@ def test_queries_that_share_a_head_have_masks_of_their_own(hardware, theta):
     assert [part[2].any() for part in outcome.answers] == [False, False, False]
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("norm", ["softmax", "div_d", "zscore"])
 def test_without_a_threshold_answers_are_the_dense_ones(hardware, norm):
     """C4-03: theta = -inf, all bits."""
