@@ -52,7 +52,7 @@ def norm_phases(
     sizes: FixedSizes,
     extent: Extent = WHOLE_RANGE,
 ) -> Phases:
-    """The phases of a norm. extent: which stored scores belong to a worker, for the norms that read them again."""
+    """The phases of a norm. extent: which stored scores belong to a worker; for softmax and zscore."""
     if norm == "div_d":
         normalise = divider(arguments, sizes, score)
         return Phases(0, 0, no_notes, nothing_to_observe, mark_nothing, nothing, normalise, no_statistics)
@@ -61,7 +61,7 @@ def norm_phases(
         return Phases(NOTES, 1, begin_statistics, observe_statistics, mark_tokens, nothing, nothing, finish)
     constants = program.host("constants", int64, MAX_QUERIES * NR_CONSTANTS)
     if norm == "zscore":
-        measure, normalise = centred_sums(arguments, score), zscore_weights(arguments, constants, score)
+        measure, normalise = centred_sums(arguments, score, extent), zscore_weights(arguments, constants, score, extent)
         finish = append_statistics
         return Phases(NOTES, 0, begin_statistics, observe_statistics, mark_nothing, measure, normalise, finish)
     weight = weigher(power_of_two(exponential, program.host("exp2_table", uint32, TABLE_SIZE)))

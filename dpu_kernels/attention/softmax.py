@@ -60,7 +60,7 @@ def softmax_weights(
 ) -> DpuFunction:
     """Phase 2: weights of a worker's tokens, and their sum."""
     nr_constants, row_bytes = len(SoftmaxConstant), GROUP * score.itemsize
-    first_place, end_of_places = extent
+    first_place, end_of_places = extent.first, extent.end
 
     @dpu_function
     def normalise(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:

@@ -11,6 +11,7 @@ from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, dpu_func
 from pim_runtime.symbols import WramSymbol
 
 from ..fixed_point import bit_length, int_sqrt, round_divide, round_shift, scale
+from .extent import Extent
 from .rows import first_group
 from .shapes import GROUP, LOW_BITS, Argument, Stage, ZscoreConstant, ZscoreState, notes_length
 from .statistics import LOWEST, add_up, highest, lowest
@@ -72,22 +73,24 @@ def farthest_of(states: View, workers: int, queries: int, query: int, centre: in
     return max(above, centre - lowest(states, workers, queries, query, NOTES, ZscoreState.LOWEST))
 
 
-def centred_sums(arguments: WramSymbol, score: IntegerType) -> DpuFunction:
+def centred_sums(arguments: WramSymbol, score: IntegerType, extent: Extent) -> DpuFunction:
     """Between phases 1 and 2: each worker's sums of centred scores and of their squares."""
     row_bytes = GROUP * score.itemsize
+    first_place, end_of_places, tokens_of = extent.first, extent.end, extent.tokens
 
     @dpu_function
     def measure(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:
         a = arguments.array(t)
-        queries, first_token, end = a[Argument.QUERIES], a[Argument.FIRST], a[Argument.END]
-        scores, tokens = group.window(0, GROUP), end - first_token
-        for i in range(queries * (tokens > 0)):
+        queries, first_token, last = a[Argument.QUERIES], a[Argument.FIRST], a[Argument.END]
+        scores, in_range, start = group.window(0, GROUP), last - first_token, first_place(t, first_token)
+        for i in range(queries * (in_range > 0)):
+            tokens, end = tokens_of(t, in_range, workers, i), end_of_places(t, last, worker, workers, i)
             centre = centre_of(states, workers, queries, i, tokens)
             shift = room(tokens) - bit_length(farthest_of(states, workers, queries, i, centre))
             total, squares = 0, 0
             for first in range(first_group(a, worker), end, GROUP * workers):
                 mram_read(t, a[Argument.SCORES] + (first // GROUP * queries + i) * row_bytes, scores, row_bytes)
-                for j in range(max(0, first_token - first), min(GROUP, end - first)):
+                for j in range(max(0, start - first), min(GROUP, end - first)):
                     centred = scale(scores[j] - centre, shift)
                     total += centred
                     squares += centred * centred
@@ -98,13 +101,14 @@ def centred_sums(arguments: WramSymbol, score: IntegerType) -> DpuFunction:
     return measure
 
 
-def zscore_weights(arguments: WramSymbol, constants: WramSymbol, score: IntegerType) -> DpuFunction:
+def zscore_weights(arguments: WramSymbol, constants: WramSymbol, score: IntegerType, extent: Extent) -> DpuFunction:
     """Phase 2: z-scores in Q(F), with constants from all workers' sums, or from the host in Stage.SUMS."""
     row_bytes, nr_constants = GROUP * score.itemsize, len(ZscoreConstant)
+    first_place, end_of_places, tokens_of, fraction_bits_of = extent
 
     @dpu_function
-    def find_constants(a: View, workers: int, queries: int, query: int, states: View, found: View) -> None:
-        tokens = a[Argument.END] - a[Argument.FIRST]
+    def find_constants(t: Tasklet, a: View, workers: int, queries: int, query: int, states: View, found: View) -> None:
+        tokens = tokens_of(t, a[Argument.END] - a[Argument.FIRST], workers, query)
         centre = centre_of(states, workers, queries, query, tokens)
         shift = room(tokens) - bit_length(farthest_of(states, workers, queries, query, centre))
         total = add_up(states, workers, queries, query, NOTES, CENTRED_SUM)
@@ -117,7 +121,7 @@ def zscore_weights(arguments: WramSymbol, constants: WramSymbol, score: IntegerT
             deviation = int_sqrt((squares << (2 * half_shift)) // tokens)
             normalising = 31 - bit_length(deviation)
             inverse = (1 << 61) // (deviation << normalising)
-            final_shift = 61 - normalising - half_shift - a[Argument.FRACTION_BITS]
+            final_shift = 61 - normalising - half_shift - fraction_bits_of(a[Argument.FRACTION_BITS], tokens)
         found[ZscoreConstant.CENTRE] = centre
         found[ZscoreConstant.SHIFT] = shift
         found[ZscoreConstant.MEAN] = mean
@@ -127,24 +131,24 @@ def zscore_weights(arguments: WramSymbol, constants: WramSymbol, score: IntegerT
     @dpu_function
     def normalise(t: Tasklet, worker: int, workers: int, group: View, cells: View, states: View) -> None:
         a = arguments.array(t)
-        queries, first_token, end = a[Argument.QUERIES], a[Argument.FIRST], a[Argument.END]
-        weights = group.window(0, GROUP)
-        for i in range(queries * (end > first_token)):
+        queries, first_token, last = a[Argument.QUERIES], a[Argument.FIRST], a[Argument.END]
+        weights, start = group.window(0, GROUP), first_place(t, first_token)
+        for i in range(queries * (last > first_token)):
             found = cells.window(0, nr_constants)
             if a[Argument.STAGE] == Stage.SUMS:
                 found = constants.array(t).window(i * nr_constants, nr_constants)
             else:
-                find_constants(a, workers, queries, i, states, found)
+                find_constants(t, a, workers, queries, i, states, found)
             centre, shift = found[ZscoreConstant.CENTRE], found[ZscoreConstant.SHIFT]
             mean, inverse = found[ZscoreConstant.MEAN], found[ZscoreConstant.INVERSE]
-            final_shift = found[ZscoreConstant.FINAL_SHIFT]
+            final_shift, end = found[ZscoreConstant.FINAL_SHIFT], end_of_places(t, last, worker, workers, i)
             for first in range(first_group(a, worker), end, GROUP * workers):
                 address = a[Argument.SCORES] + (first // GROUP * queries + i) * row_bytes
                 mram_read(t, address, weights, row_bytes)
                 for j in range(GROUP):
                     score = weights[j]
                     weights[j] = 0
-                    if (first + j >= first_token) & (first + j < end):
+                    if (first + j >= start) & (first + j < end):
                         weights[j] = round_shift((scale(score - centre, shift) - mean) * inverse, final_shift)
                 mram_write(t, weights, address, row_bytes)
 

@@ -1,10 +1,13 @@
 """Decode attention with pruning on DPUs: packed upper halves of K decide which rows of K and V are read (S4-13)."""
 
-from .norms import PrunedNorm
+from .places import PLACE_NOTES
 from .program import pruned_attention_program
 from .shapes import (
+    PRUNED_STATE_LENGTH,
     Decision,
+    PrunedNorm,
     SelectionArgument,
+    ZscoreStatistic,
     decision_rows_at_once,
     kept_bytes,
     nibble_row_bytes,
@@ -12,9 +15,12 @@ from .shapes import (
 )
 
 __all__ = [
+    "PLACE_NOTES",
+    "PRUNED_STATE_LENGTH",
     "Decision",
     "PrunedNorm",
     "SelectionArgument",
+    "ZscoreStatistic",
     "decision_rows_at_once",
     "kept_bytes",
     "nibble_row_bytes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pim_runtime.device import DpuFunction, IntegerType, Tasklet, View, div, dpu_function, int32
 from pim_runtime.program import DpuProgram
@@ -11,12 +11,11 @@ from pim_runtime.symbols import WramSymbol
 from ..attention.div_d import no_notes, no_statistics
 from ..attention.exponential import Exponential
 from ..attention.phases import norm_phases, nothing
-from ..attention.shapes import Argument, FixedSizes
-from .places import kept_extent
+from ..attention.shapes import Argument, FixedSizes, ZscoreState, notes_length
+from .places import count_kept, kept_extent
+from .shapes import PrunedNorm, ZscoreStatistic
 
-__all__ = ["PrunedNorm", "PrunedPhases", "pruned_phases"]
-
-PrunedNorm = Literal["softmax", "div_d"]
+__all__ = ["PrunedPhases", "pruned_phases"]
 
 
 class PrunedPhases(NamedTuple):
@@ -28,6 +27,7 @@ class PrunedPhases(NamedTuple):
     notes: int
     begin: DpuFunction
     settle: DpuFunction
+    measure: DpuFunction
     normalise: DpuFunction
     finish: DpuFunction
 
@@ -43,20 +43,22 @@ def pruned_phases(
 ) -> PrunedPhases:
     """The phases of a norm."""
     if norm == "div_d":
-        return PrunedPhases(0, no_notes, settling_divider(arguments, sizes), nothing, no_statistics)
+        return PrunedPhases(0, no_notes, settling_divider(arguments, sizes), nothing, nothing, no_statistics)
 
     @dpu_function
     def queries(t: Tasklet) -> int:
         return sizes.queries or arguments.array(t)[Argument.QUERIES]
 
-    dense = norm_phases(program, arguments, norm, score, exponential, sizes, kept_extent(shared, queries))
+    extent = kept_extent(shared, notes_length(norm), queries)
+    dense = norm_phases(program, arguments, norm, score, exponential, sizes, extent)
     observe = dense.observe
 
     @dpu_function
     def settle(t: Tasklet, state: View, scores: View, filled: int) -> None:
         observe(state, scores, 0, filled)
 
-    return PrunedPhases(dense.notes, dense.begin, settle, dense.normalise, dense.finish)
+    finish = counting_finish(dense.finish, dense.notes) if norm == "zscore" else dense.finish
+    return PrunedPhases(dense.notes, dense.begin, settle, dense.measure, dense.normalise, finish)
 
 
 def settling_divider(arguments: WramSymbol, sizes: FixedSizes) -> DpuFunction:
@@ -69,3 +71,16 @@ def settling_divider(arguments: WramSymbol, sizes: FixedSizes) -> DpuFunction:
             scores[j] = div(int32, scores[j], dim)
 
     return settle
+
+
+def counting_finish(finish: DpuFunction, notes: int) -> DpuFunction:
+    """The dense statistics, and behind them how many tokens were kept, on which the scale of z-scores depends."""
+
+    @dpu_function
+    def append(states: View, workers: int, queries: int, query: int, statistics: View) -> None:
+        finish(states, workers, queries, query, statistics.window(0, len(ZscoreState)))
+        size = workers * queries
+        kept = states.window(size * (notes + 1), size)
+        statistics[ZscoreStatistic.KEPT] = count_kept(kept, workers, queries, query)
+
+    return append

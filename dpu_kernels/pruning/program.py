@@ -36,7 +36,6 @@ from ..attention.shapes import (
     ALIGNMENT,
     GROUP,
     STACK_BYTES,
-    STATE_LENGTH,
     Argument,
     FixedSizes,
     Products,
@@ -47,11 +46,11 @@ from ..attention.shapes import (
     weight_kind,
 )
 from ..attention.sums import appender, merger
-from .norms import PrunedNorm, pruned_phases
-from .places import ENDS_AT, LEVELS_AT, SHARED_ADDRESSES, TABLES_AT, THRESHOLDS_AT, ends_of_workers
+from .norms import pruned_phases
+from .places import LEVELS_AT, PLACE_NOTES, SHARED_ADDRESSES, TABLES_AT, THRESHOLDS_AT, note_views
 from .products import nibble_products, tabulator
 from .scores import survivors_scorer
-from .shapes import TABLE_LENGTH, Decision, SelectionArgument, nibble_row_bytes
+from .shapes import PRUNED_STATE_LENGTH, TABLE_LENGTH, Decision, PrunedNorm, SelectionArgument, nibble_row_bytes
 from .sums import survivors_sum
 
 __all__ = ["pruned_attention_program"]
@@ -65,10 +64,10 @@ def pruned_attention_program(
     products: Products = "int64",
     decision: Decision = "tables",
 ) -> DpuProgram:
-    """The program for int8 operands, exact accumulators, and norm softmax or div_d.
+    """The program for int8 operands, exact accumulators, and norm softmax, div_d or zscore (a whole head).
 
     exponential, dim, products: as in `attention_program`, whose host variables and output it has. A query that keeps no
-    token has sums of 0, and for softmax a weight sum of 0.
+    token has sums of 0, and for softmax a weight sum of 0. Statistics are those of PRUNED_STATE_LENGTH.
     decision: how packed rows are multiplied (module `products`), with the same results.
     Host variable `selection`: int32 [len(SelectionArgument)]. At its LEVELS a row of int8 per query, at THRESHOLDS an
     int64 per query: token j is kept where sum_i levels[i] * nibbles[j][i] >= threshold. At KEPT the bits of the tokens
@@ -84,19 +83,23 @@ def pruned_attention_program(
     selection = program.host("selection", int32, len(SelectionArgument))
     ready, scored, summed = program.barrier("ready"), program.barrier("scored"), program.barrier("summed")
     tabulated, normalised = program.barrier("tabulated"), program.barrier("normalised")
+    measured = program.barrier("measured")
     phases = pruned_phases(program, arguments, shared, norm, score, exponential, sizes)
-    notes, normalise, normalises = phases.notes, phases.normalise, int(phases.normalise is not nothing)
+    notes, measure, normalise = phases.notes, phases.measure, phases.normalise
+    measures, normalises = int(measure is not nothing), int(normalise is not nothing)
     weight, running = weight_kind(operands, norm, "wide"), running_kind(operands, norm, "wide")
     product = int64 if running.bits == 64 and products == "int64" else int32
     narrow = int(running is not output)
-    share, read_queries = sharer(arguments, shared, int8, notes), query_reader(arguments, shared, sizes, int8)
+    share = sharer(arguments, shared, int8, notes + PLACE_NOTES)
+    read_queries = query_reader(arguments, shared, sizes, int8)
     tabulates, nibbles = int(decision == "tables"), nibble_products(decision, sizes)
     packed_kind, tabulate = nibbles.packed, tabulator()
-    share_decisions, ends_of = decision_sharer(arguments, selection, shared, decision), ends_of_workers(shared)
+    share_decisions = decision_sharer(arguments, selection, shared, decision)
+    ends_of, counts_of = note_views(shared, notes)
     score_survivors = survivors_scorer(arguments, selection, sizes, nibbles, score, notes, phases.begin, phases.settle)
     weigh_survivors = survivors_sum(arguments, selection, sizes, operands, score, weight, product, running, output)
     merge_sums = merger(arguments, sizes, output, "wide", 0)
-    append = appender(arguments, sizes, STATE_LENGTH[norm], phases.finish)
+    append = appender(arguments, sizes, PRUNED_STATE_LENGTH[norm], phases.finish)
 
     @program.kernel
     def pruned_attention(t: Tasklet) -> Iterator[int]:
@@ -105,7 +108,7 @@ def pruned_attention_program(
         if worker < 0:
             mem_reset(t)
             share(t, queries, workers)
-            share_decisions(t, queries, workers)
+            share_decisions(t, queries)
         yield barrier_wait(t, ready)
         columns, addresses = ((sizes.dim or a[Argument.COLUMNS]) + 7) & -8, shared.array(t)
         mem_alloc(t, uint8, -mem_alloc(t, uint8, 0).address % ALIGNMENT)
@@ -130,13 +133,31 @@ def pruned_attention_program(
                 tabulate(levels, asked, queries, pairs, worker, workers)
             yield barrier_wait(t, tabulated)
         thresholds = wram_view(t, int64, addresses[THRESHOLDS_AT], queries)
-        states = wram_view(t, int64, addresses[STATES_AT], workers * queries * notes)
-        ends = ends_of(t, workers, queries)
+        states = wram_view(t, int64, addresses[STATES_AT], workers * queries * (notes + PLACE_NOTES))
+        ends, counts = ends_of(t, workers, queries), counts_of(t, workers, queries)
         if worker >= 0:
             score_survivors(
-                t, worker, workers, rows, packed, unpacked, query, asked, thresholds, group, cells, bits, states, ends
+                t,
+                worker,
+                workers,
+                rows,
+                packed,
+                unpacked,
+                query,
+                asked,
+                thresholds,
+                group,
+                cells,
+                bits,
+                states,
+                ends,
+                counts,
             )
         yield barrier_wait(t, scored)
+        if measures:
+            if worker >= 0:
+                measure(t, worker, workers, group, cells, states)
+            yield barrier_wait(t, measured)
         if normalises:
             if worker >= 0:
                 normalise(t, worker, workers, group, cells, states)
@@ -154,11 +175,11 @@ def pruned_attention_program(
 def decision_sharer(
     arguments: WramSymbol, selection: WramSymbol, shared: WramSymbol, decision: Decision
 ) -> DpuFunction:
-    """The master's reservation for decisions: levels, tables and thresholds of the queries, ends of all workers."""
+    """The master's reservation for decisions: levels, tables and thresholds of the queries."""
     tabulates = int(decision == "tables")
 
     @dpu_function
-    def share_decisions(t: Tasklet, queries: int, workers: int) -> None:
+    def share_decisions(t: Tasklet, queries: int) -> None:
         a, s, addresses = arguments.array(t), selection.array(t), shared.array(t)
         row_bytes = a[Argument.Q_BYTES]
         levels = mem_alloc(t, int8, queries * row_bytes)
@@ -169,7 +190,6 @@ def decision_sharer(
         mram_read(t, s[SelectionArgument.THRESHOLDS], thresholds, 8 * queries)
         addresses[LEVELS_AT] = levels.address
         addresses[THRESHOLDS_AT] = thresholds.address
-        addresses[ENDS_AT] = mem_alloc(t, int64, workers * queries).address
         if tabulates:
             pairs = (a[Argument.DIM] + 1) // 2
             addresses[TABLES_AT] = mem_alloc(t, int16, queries * pairs * TABLE_LENGTH).address

@@ -64,15 +64,17 @@ def survivors_scorer(
         bits: View,
         states: View,
         ends: View,
+        counts: View,
     ) -> None:
         a, kept_at = arguments.array(t), selection.array(t)[SelectionArgument.KEPT]
         dim, row_bytes = sizes.dim or a[Argument.DIM], sizes.row_bytes or a[Argument.ROW_BYTES]
         queries, end = sizes.queries or a[Argument.QUERIES], a[Argument.END]
         stride, chunk, slot = len(query) // queries, 0, 0
-        places = ends.window(worker * queries, queries)
+        places, numbers = ends.window(worker * queries, queries), counts.window(worker * queries, queries)
         for i in range(queries):
             begin(states.window((worker * queries + i) * state_length, state_length))
             places[i] = first_group(a, worker)
+            numbers[i] = 0
         key, stored_key = rows.window(0, dim), rows.window(0, row_bytes)
         for first in range(first_group(a, worker), end, GROUP * workers):
             skipped, filled = max(0, a[Argument.FIRST] - first), min(GROUP, end - first)
@@ -92,6 +94,7 @@ def survivors_scorer(
                                     state = states.window((worker * queries + i) * state_length, state_length)
                                     store(t, a, queries, i, place, scores, GROUP, state)
                                 places[i] = next_place(place, workers)
+                                numbers[i] = numbers[i] + 1
             slot += queries
             if slot == len(bits):
                 mram_write(t, bits, chunk_address(kept_at, chunk, worker, workers, len(bits)), len(bits))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Literal
 
 from pim_runtime.device import int16
 
-from ..attention import GROUP, storage
+from ..attention import GROUP, STATE_LENGTH, ZscoreState, storage
 
 __all__ = [
+    "PRUNED_STATE_LENGTH",
     "TABLE_LENGTH",
     "Decision",
+    "PrunedNorm",
     "SelectionArgument",
+    "ZscoreStatistic",
     "decision_rows_at_once",
     "kept_bytes",
     "nibble_row_bytes",
@@ -20,6 +25,8 @@ __all__ = [
     "tables_bytes",
 ]
 
+
+PrunedNorm = Literal["softmax", "div_d", "zscore"]
 
 Decision = Literal["tables", "multiply"]
 """How products of nibbles are made, see `products`. The results are the same."""
@@ -41,6 +48,22 @@ class SelectionArgument(IntEnum):
 def nibble_row_bytes(dim: int) -> int:
     """Bytes of a packed row of `dim` nibbles, padded to the DMA granularity."""
     return storage("int4").row_bytes(dim)
+
+
+class ZscoreStatistic(IntEnum):
+    """What stands behind the statistics of dense z-scores: how many tokens a query kept."""
+
+    KEPT = len(ZscoreState)
+
+
+PRUNED_STATE_LENGTH: Mapping[PrunedNorm, int] = MappingProxyType(
+    {
+        "softmax": STATE_LENGTH["softmax"],
+        "div_d": STATE_LENGTH["div_d"],
+        "zscore": STATE_LENGTH["zscore"] + len(ZscoreStatistic),
+    }
+)
+"""As STATE_LENGTH of dense attention."""
 
 
 def pairs_of(dim: int) -> int:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from dpu_kernels.attention import (
     GROUP,
-    STATE_LENGTH,
     OnlineState,
     SoftmaxState,
     ZscoreState,
     output_kind,
     summed_rows,
 )
+from dpu_kernels.pruning import ZscoreStatistic
 
 from .merge import add_parts, merge_linear, merge_online, merge_softmax
 from .spec import AttentionSpec
@@ -50,7 +50,7 @@ class RawOutputs(NamedTuple):
 
 def read_outputs(spec: AttentionSpec, rows: NDArray[np.uint8]) -> RawOutputs:
     """Take apart the bytes [n, rows * output_bytes] that stand at a DPU's output."""
-    kind, length = output_kind(spec.storage.kind, spec.acc), STATE_LENGTH[spec.norm]
+    kind, length = output_kind(spec.storage.kind, spec.acc), spec.statistics_length
     by_query = rows.reshape(len(rows), summed_rows(spec.norm, spec.queries), -1)
     sums = np.ascontiguousarray(by_query[..., : spec.dim * kind.itemsize]).view(kind.dtype)
     tails = np.ascontiguousarray(by_query[:, : spec.queries, by_query.shape[-1] - 8 * length :])
@@ -84,7 +84,8 @@ def read_answers(
         weights = found[..., OnlineState.WEIGHT_SUM].astype(np.uint64)
         return OnlineSums(found[..., OnlineState.MAXIMUM], weights, sums, found[..., OnlineState.RESCALES])
     if spec.norm == "zscore":
-        return ZscoreSums(sums, np.broadcast_to(z_bits(visible)[:, None], sums.shape[:2]))
+        counted = visible[:, None] if spec.selector is None else found[..., ZscoreStatistic.KEPT]
+        return ZscoreSums(sums, np.broadcast_to(z_bits(counted), sums.shape[:2]))
     values = np.broadcast_to(sums[:, spec.queries :], (len(sums), spec.queries, spec.dim))
     counts = np.broadcast_to(tokens[:, None], sums[:, : spec.queries].shape[:2])
     return LinearSums(sums[:, : spec.queries], values, found[..., ZscoreState.SCORE_SUM], found[..., SQUARES], counts)

@@ -228,7 +228,8 @@ class AttentionSet:
             )
         given = np.asarray(-np.inf if theta is None else theta, np.float64)
         shape = self.batch, self.spec.heads
-        if np.isnan(given).any() or given.ndim > 2 or np.broadcast_shapes(given.shape, shape) != shape:
+        broadcasts = all(ours in (1, all_) for ours, all_ in zip(given.shape[::-1], shape[::-1], strict=False))
+        if np.isnan(given).any() or given.ndim > 2 or not broadcasts:
             raise ValueError(f"theta of shape {given.shape}: numbers that broadcast to {shape}, without NaN")
         return np.broadcast_to(given, shape)
 

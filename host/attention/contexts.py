@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpu_kernels.attention import BLOCK_TOKENS, attention_program, online_program
-from dpu_kernels.pruning import Decision, PrunedNorm, SelectionArgument, decision_rows_at_once, pruned_attention_program
+from dpu_kernels.pruning import Decision, SelectionArgument, decision_rows_at_once, pruned_attention_program
 from pim_runtime import DpuProgram, DpuSet, EngineOptions, Machine, default_machine
 from pim_runtime.device.mram import MAX_DMA_BYTES
 from pim_runtime.symbols import HEAP_NAME
@@ -76,6 +76,11 @@ class Contexts:
     ) -> None:
         if not 2 <= nr_tasklets <= 24:
             raise ValueError(f"{nr_tasklets} tasklets: attention needs a master and at least one worker, 2 to 24")
+        if spec.selector is not None and spec.norm == "zscore" and partition.parts > 1:
+            raise ValueError(
+                f"z-scores of survivors on {partition.parts} DPUs per head: their statistics need a second launch; "
+                "take norm 'softmax', or whole heads"
+            )
         self.spec, self.partition, self.paging, self.nr_tasklets = spec, partition, paging, nr_tasklets
         machine = machine or default_machine()
         binary = _program(spec, 0).build(machine.hardware, nr_tasklets=nr_tasklets)
@@ -267,9 +272,8 @@ def _padded(rows: NDArray[Any], row_bytes: int) -> Bytes:
 def _program(spec: AttentionSpec, dim: int, decision: Decision = "multiply") -> DpuProgram:
     """decision matters to pruning only, and not to where symbols are."""
     name = spec.operands.name
-    if spec.selector is not None:
-        norm: PrunedNorm = "div_d" if spec.norm == "div_d" else "softmax"  # the spec refuses others
-        return pruned_attention_program(norm, spec.exponential, dim, spec.products, decision)
+    if spec.pruned_norm is not None:
+        return pruned_attention_program(spec.pruned_norm, spec.exponential, dim, spec.products, decision)
     if spec.norm == "softmax_online":
         return online_program(name, spec.exponential, dim, spec.products)
     return attention_program(name, spec.norm, spec.acc, spec.exponential, dim, spec.products)

@@ -1,19 +1,19 @@
 """DMAs of one launch on one DPU, from shapes alone: dense attention (S0-11, S0-15) and pruned attention (S4-13).
 
-Counted exactly: what the counters of either engine say, for every number of tasklets. Online softmax and z-scores are
-not here; they read scores another number of times.
+Counted exactly: what the counters of either engine say, for every number of tasklets. Online softmax and z-scores by
+linearity are not here, nor the two launches of z-scores over a split head.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dpu_kernels.attention import GROUP, STATE_LENGTH, output_kind, padded, score_kind
-from dpu_kernels.pruning import decision_rows_at_once, nibble_row_bytes
+from dpu_kernels.attention import GROUP, output_kind, padded, score_kind
+from dpu_kernels.pruning import PrunedNorm, decision_rows_at_once, nibble_row_bytes
 from pim_runtime.device.mram import MAX_DMA_BYTES
 
 from .layout import Paging
@@ -61,14 +61,15 @@ def dense_traffic(
 ) -> KernelTraffic:
     """Attention to the local tokens [first, end). columns: of V in one pass (`plan_wram`).
 
-    Raises ValueError for norms other than softmax and div_d.
+    Raises ValueError for norms other than softmax, div_d and zscore.
     """
     _check(spec)
     shape, tokens = _Shape.of(spec, columns), end - first
     groups = max(0, -(-end // GROUP) - first // GROUP)
     group_bytes = spec.queries * shape.score_group_bytes
-    normalised = {"softmax": 2 * spec.queries, "div_d": 2}[spec.norm]  # accesses of a group to weigh its scores
-    normalised_bytes = shape.score_group_bytes if spec.norm == "softmax" else group_bytes
+    # Accesses of a group to weigh its scores: by query, or of all at once.
+    normalised = {"softmax": 2 * spec.queries, "zscore": 3 * spec.queries, "div_d": 2}[spec.norm]
+    normalised_bytes = group_bytes if spec.norm == "div_d" else shape.score_group_bytes
     return KernelTraffic(
         queries=_queries(spec, shape, workers),
         nibbles=Dmas(0, 0),
@@ -96,7 +97,7 @@ def pruned_traffic(
     """Attention to the tokens of kept [queries, end], bool by local token; none before `first` is kept.
 
     Rows that any query keeps move once; the packed halves of all tokens from `first` on do too (S4-13).
-    Raises ValueError for norms other than softmax and div_d, or a mask that keeps what cannot be seen.
+    Raises ValueError for norms other than softmax, div_d and zscore, or a mask that keeps what cannot be seen.
     """
     _check(spec)
     end = kept.shape[1]
@@ -114,7 +115,7 @@ def pruned_traffic(
     for query in range(spec.queries):
         counts: NDArray[np.intp] = np.bincount(worker_of[kept[query]], minlength=workers)
         stored += int((-(-counts // GROUP)).sum())
-    accesses = stored * (1 + 2 * (spec.norm == "softmax") + shape.passes)
+    accesses = stored * (1 + {"softmax": 2, "zscore": 3, "div_d": 0}[spec.norm] + shape.passes)
     chunks = int(sum(-(-len(groups[worker::workers]) // GROUP) for worker in range(workers))) * (1 + shape.passes)
     queries = _queries(spec, shape, workers)
     return KernelTraffic(
@@ -160,7 +161,7 @@ def _queries(spec: AttentionSpec, shape: _Shape, workers: int) -> Dmas:
 
 def _sums(spec: AttentionSpec, shape: _Shape, workers: int) -> Dmas:
     """Every worker's are written and read, the output is written, and statistics behind it."""
-    statistics = 8 * STATE_LENGTH[spec.norm]
+    statistics = 8 * spec.statistics_length
     rows = spec.queries * (2 * workers + 1)
     return Dmas(
         rows * shape.passes + spec.queries * (statistics > 0), rows * sum(shape.pass_bytes) + spec.queries * statistics
@@ -174,5 +175,5 @@ def _blocks(paging: Paging, lookups: int) -> Dmas:
 
 
 def _check(spec: AttentionSpec) -> None:
-    if spec.norm not in ("softmax", "div_d"):
-        raise ValueError(f"norm {spec.norm!r}: the closed form is known for 'softmax' and 'div_d'")
+    if spec.norm not in get_args(PrunedNorm):
+        raise ValueError(f"norm {spec.norm!r}: the closed form is known for {', '.join(get_args(PrunedNorm))}")

@@ -14,7 +14,6 @@ from typing import Literal, get_args
 from dpu_kernels.attention import (
     BLOCK_TOKENS,
     GROUP,
-    STATE_LENGTH,
     output_kind,
     padded,
     score_kind,
@@ -133,7 +132,7 @@ def _layout(
 ) -> MramLayout:
     kind = spec.storage.kind
     row_bytes, q_bytes = spec.storage.row_bytes(spec.dim), padded(spec.dim * kind.itemsize)
-    output_bytes = padded(spec.dim * output_kind(kind, spec.acc).itemsize) + 8 * STATE_LENGTH[spec.norm]
+    output_bytes = padded(spec.dim * output_kind(kind, spec.acc).itemsize) + 8 * spec.statistics_length
     summed, groups = summed_rows(spec.norm, spec.queries), -(-capacity // GROUP)
     scores_bytes = groups * summed * GROUP * score_kind(kind, spec.acc).itemsize
     partials_bytes = MAX_WORKERS * summed * output_bytes

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dpu_kernels.attention import (
     MAX_QUERIES,
+    STATE_LENGTH,
     Accumulation,
     DTypeName,
     Exponential,
@@ -23,7 +24,7 @@ from dpu_kernels.attention import (
     products_of,
     storage,
 )
-from dpu_kernels.pruning import PrunedNorm
+from dpu_kernels.pruning import PRUNED_STATE_LENGTH, PrunedNorm
 
 from .exponential import check_exponential
 from .integer_math import whole_number
@@ -53,7 +54,7 @@ class AttentionSpec:
     exponential, probability_bits: of softmax (K-6, K-7).
     window: tokens that a query sees at most, itself included; None: all. alibi_slopes: one per query head, or none.
     selector: what decides which of those tokens a query attends to, by a threshold that comes with the query; None:
-    all. For int8 operands with exact accumulators, norm "softmax" or "div_d", without ALiBi.
+    all. For int8 operands with exact accumulators, norm "softmax", "div_d" or "zscore", without ALiBi.
 
     Raises AccumulatorOverflow, ValueError for what does not belong together, TypeError for sizes that are no integers.
     """
@@ -111,6 +112,18 @@ class AttentionSpec:
             probability_bits=self.probability_bits,
             bias_max=self.bias_max,
         )
+
+    @property
+    def statistics_length(self) -> int:
+        """int64 that stand behind the sums of a query."""
+        return STATE_LENGTH[self.norm] if self.pruned_norm is None else PRUNED_STATE_LENGTH[self.pruned_norm]
+
+    @property
+    def pruned_norm(self) -> PrunedNorm | None:
+        """The norm, if there is a selector."""
+        if self.selector is None:
+            return None
+        return next((norm for norm in get_args(PrunedNorm) if norm == self.norm), None)
 
     @property
     def queries(self) -> int:
@@ -177,7 +190,7 @@ class AttentionSpec:
     def _check_selector(self) -> None:
         if self.selector is None:
             return
-        if self.dtype != "int8" or self.acc != "wide" or self.norm not in get_args(PrunedNorm) or self.alibi_slopes:
+        if self.dtype != "int8" or self.acc != "wide" or self.pruned_norm is None or self.alibi_slopes:
             biased = " and ALiBi" if self.alibi_slopes else ""
             raise ValueError(
                 f"pruning with {self.dtype} operands, norm {self.norm!r}, acc {self.acc!r}{biased}: DPUs prune int8 "

@@ -14,7 +14,7 @@ from dpu_kernels.attention import (
     score_kind,
     summed_rows,
 )
-from dpu_kernels.pruning import Decision, nibble_row_bytes, tables_bytes
+from dpu_kernels.pruning import PLACE_NOTES, Decision, nibble_row_bytes, tables_bytes
 from pim_runtime.device.mram import MAX_DMA_BYTES
 from pim_runtime.errors import PimError
 
@@ -111,7 +111,7 @@ def _needed(spec: AttentionSpec, plan: WramPlan, nr_tasklets: int) -> int:
         sums = summed * (columns * column_bytes + GROUP * score.itemsize) + CELLS_BYTES
         part = columns * output.itemsize
     if spec.selector is not None:
-        shared += spec.queries * (q_bytes + 8 + 8 * workers)
+        shared += spec.queries * (q_bytes + 8 + 8 * PLACE_NOTES * workers)
         sums += spec.queries * (GROUP * score.itemsize + 8 + GROUP)
         if plan.decision == "tables":
             shared += tables_bytes(spec.dim, spec.queries)

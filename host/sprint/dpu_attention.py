@@ -47,7 +47,8 @@ _PS_PER_S = 10**12
 class DpuSetup:
     """Where and how a stream runs; the meaning is that of AttentionSet.
 
-    kv_heads: heads of K and V, each of them shared by equally many neighbouring heads of the stream; None: one each.
+    kv_heads: heads of K and V, each of them shared by equally many neighbouring heads of the stream; None: as many as
+        there are different ones.
     machine: None for the default one. options: of the engine.
     """
 
@@ -125,7 +126,7 @@ def stream_spec(stream: QueryStream, setup: DpuSetup, thresholder: Thresholder) 
     _shared_rows(stream, setup)
     return AttentionSpec(
         heads=stream.heads,
-        kv_heads=setup.kv_heads or stream.heads,
+        kv_heads=_kv_heads(stream, setup),
         dim=stream.dim,
         max_tokens=stream.tokens,
         dtype="int8",
@@ -215,7 +216,7 @@ def prune_on_dpus(
 
 def _shared_rows(stream: QueryStream, setup: DpuSetup) -> tuple[NDArray[Any], NDArray[Any]]:
     """K and V [1, kv_heads, tokens, dim]. Raises ValueError unless heads that share them have the same."""
-    kv_heads = setup.kv_heads or stream.heads
+    kv_heads = _kv_heads(stream, setup)
     if kv_heads < 1 or stream.heads % kv_heads:
         raise ValueError(f"kv_heads = {kv_heads} for {stream.heads} heads: each of them serves equally many heads")
     group = stream.heads // kv_heads
@@ -224,3 +225,17 @@ def _shared_rows(stream: QueryStream, setup: DpuSetup) -> tuple[NDArray[Any], ND
         if not np.array_equal(rows.repeat(group, axis=0), own):
             raise ValueError(f"kv_heads = {kv_heads}: {group} heads each would share {name}, but theirs differ")
     return shared[0][None], shared[1][None]
+
+
+def _kv_heads(stream: QueryStream, setup: DpuSetup) -> int:
+    """As set up; else as many as differ, where equally many neighbouring heads share each of them."""
+    if setup.kv_heads is not None:
+        return setup.kv_heads
+    differs = [
+        any(not np.array_equal(rows[head], rows[head - 1]) for rows in (stream.keys, stream.values))
+        for head in range(1, stream.heads)
+    ]
+    starts = np.flatnonzero([True, *differs])
+    group = stream.heads // len(starts)
+    is_even = np.array_equal(starts, np.arange(len(starts)) * group) and group * len(starts) == stream.heads
+    return len(starts) if is_even else stream.heads

@@ -11,6 +11,8 @@ from host.attention.answers import Answers, merge_parts, rearrange
 from host.attention.kernel_traffic import Dmas, dense_traffic, pruned_traffic
 from host.attention.reference import div_d
 from host.attention.spec import AttentionSpec
+from host.attention.sums import ZscoreSums
+from host.attention.zscore import z_bits, zscore_constants, zscore_weights
 
 from .dpu_attention import DpuRun, DpuSetup
 from .inputs import QueryStream
@@ -18,7 +20,7 @@ from .recompute import masked_softmax
 from .scores import exact_scores
 from .thresholding import Thresholder
 
-__all__ = ["Differences", "answers_over", "arrays_of", "closed_form", "differences"]
+__all__ = ["Differences", "answers_over", "arrays_of", "closed_form", "differences", "zscore_over"]
 
 
 class Differences(NamedTuple):
@@ -66,6 +68,8 @@ def answers_over(stream: QueryStream, setup: DpuSetup, spec: AttentionSpec, kept
     places = setup.partition.over(stream.tokens)
     locals_ = [places.positions(part, stream.tokens) for part in range(setup.partition.parts)]
     parts = [_over_part(stream, spec, scores, kept, local) for local in locals_ if len(local)]
+    if spec.norm == "zscore":  # of whole heads
+        return rearrange(parts, lambda found: np.swapaxes(found, 0, 1))
     merged = merge_parts(spec, rearrange(parts, lambda *pieces: np.stack(pieces)))
     return rearrange([merged], lambda found: np.swapaxes(found, 0, 1))
 
@@ -96,6 +100,15 @@ def arrays_of(answers: Answers) -> tuple[NDArray[Any], ...]:
     return (answers,) if isinstance(answers, np.ndarray) else tuple(answers)
 
 
+def zscore_over(scores: NDArray[np.int64], values: NDArray[np.int8], kept: NDArray[np.bool_]) -> ZscoreSums:
+    """z-score sums [n, ...] of scores [n, tokens] over kept tokens, by the reference; all 0 for none (K-5, K-9)."""
+    sums, bits = np.zeros((len(scores), values.shape[1]), np.int64), z_bits(kept.sum(axis=-1))
+    for query in np.flatnonzero(kept.any(axis=-1)).tolist():
+        own = scores[query, kept[query]]
+        sums[query] = zscore_weights(own, zscore_constants(own)) @ values[kept[query]].astype(np.int64)
+    return ZscoreSums(sums, bits)
+
+
 def _over_part(
     stream: QueryStream,
     spec: AttentionSpec,
@@ -109,6 +122,8 @@ def _over_part(
         own, values, mask = scores[head][:, local], stream.values[head][local], kept[head][:, local]
         if spec.norm == "div_d":
             heads.append(np.where(mask, div_d(own, stream.dim), 0) @ values.astype(np.int64))
+        elif spec.norm == "zscore":
+            heads.append(zscore_over(own, values, mask))
         else:
             heads.append(masked_softmax(own, values, mask, spec.plans[head]))
     return rearrange(heads, lambda *pieces: np.stack(pieces, axis=1))

@@ -112,26 +112,32 @@ def synthetic_stream(
     drift: float = 0.0,
     structure: Structure = "none",
     layers: int = 1,
+    kv_heads: int | None = None,
 ) -> QueryStream:
     """A made-up stream, the same for the same arguments.
+
+    kv_heads: heads of K and V, each shared by equally many neighbouring heads; None: one each.
 
     drift: correlation of adjacent queries, q_t = drift * q_(t-1) + sqrt(1 - drift**2) * noise; 0 makes them
     independent, 1 all the same.
 
     Raises ValueError for sizes below 1, a drift outside 0 to 1, an unknown structure, and as `quantised_stream`.
     """
-    sizes = {"heads": heads, "queries": queries, "tokens": tokens, "dim": dim}
+    shared = heads if kv_heads is None else kv_heads
+    sizes = {"heads": heads, "queries": queries, "tokens": tokens, "dim": dim, "kv_heads": shared}
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"a stream with {name} = {size}: must be at least 1")
+    if heads % shared:
+        raise ValueError(f"{heads} heads and kv_heads = {shared}: each head of K and V serves equally many heads")
     if not 0 <= drift <= 1:
         raise ValueError(f"drift = {drift}: the correlation of adjacent queries is in 0 to 1")
     if structure not in get_args(Structure):
         raise ValueError(f"structure = {structure!r}: choose one of {', '.join(get_args(Structure))}")
     generator = np.random.default_rng(seed)
     q = LOGIT_DEVIATION * _drifting(generator, (heads, queries, dim), drift)
-    k = _structured(generator, q, tokens, structure)
-    v = generator.standard_normal((heads, tokens, dim))
+    k = _structured(generator, q[:: heads // shared], tokens, structure)
+    v = generator.standard_normal((shared, tokens, dim))
     return quantised_stream(RealOperands(q=q, k=k, v=v), layers=layers)
 
 

@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stream_options(parser.add_argument_group("queries and keys"))
     add_threshold_options(parser.add_argument_group("thresholds"))
     kernel = parser.add_argument_group("kernel")
-    kernel.add_argument("--norm", choices=("softmax", "div_d"), default="softmax", help=f"normalisation {DEFAULT}")
+    kernel.add_argument(
+        "--norm", choices=("softmax", "div_d", "zscore"), default="softmax", help=f"normalisation {DEFAULT}"
+    )
     kernel.add_argument("--tasklets", type=int, default=12, help=f"2 to {MAX_TASKLETS} {DEFAULT}")
     kernel.add_argument(
         "--positions", type=count, default=4, metavar="N", help=f"queries that run, spread over all {DEFAULT}"
@@ -141,7 +143,9 @@ def _outcome(arguments: argparse.Namespace, stream: QueryStream, thresholder: Th
 def _dpu_section(run: PrunedRun, setup: DpuSetup) -> Section:
     parts = setup.partition.parts
     dense = run.dense
-    split = f"{parts} for each head, {setup.partition.layout}" if parts > 1 else "one for each head"
+    split = (
+        f"{parts} for each head of K and V, {setup.partition.layout}" if parts > 1 else "one for each head of K and V"
+    )
     values = (
         Value(name="DPUs", value=dense.nr_dpus, origin="exact", source=f"{split}, {setup.nr_tasklets} tasklets"),
         Value(

@@ -60,6 +60,7 @@ def add_stream_options(options: Options) -> None:
     )
     options.add_argument("--d", type=count, metavar="DIM", help=f"of a head (default: {MADE_UP_DIM}, or as it is)")
     options.add_argument("--heads", type=count, metavar="N", help="how many (default: 1, or all there are)")
+    options.add_argument("--kv-heads", type=count, metavar="N", help="made-up heads of K and V (default: one each)")
     options.add_argument(
         "--structure",
         choices=("none", "runs", "clusters", "peaked"),
@@ -219,6 +220,8 @@ def _real(arguments: argparse.Namespace) -> QueryStream:
     for name, (asked, there) in given.items():
         if asked is not None and asked != there:
             raise ValueError(f"{name} {asked} with {shown}: the heads have {there}. Leave {name} out")
+    if arguments.kv_heads is not None:
+        raise ValueError(f"--kv-heads {arguments.kv_heads} with {shown}: real heads share K and V as they do")
     if arguments.structure != "none":
         raise ValueError(f"--structure {arguments.structure} with {shown}: nothing is planted in real keys")
     return stream if arguments.heads in (None, stream.heads) else _first_heads(stream, arguments.heads)
@@ -256,6 +259,7 @@ def _made_up(arguments: argparse.Namespace, drift: float) -> QueryStream:
         dim=dim,
         drift=drift,
         structure=arguments.structure,
+        kv_heads=arguments.kv_heads,
     )
 
 

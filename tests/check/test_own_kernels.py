@@ -7,6 +7,7 @@ import pytest
 from kernels_for_tests import control, memory, output
 from kernels_for_tests import synchronisation as sync
 from kernels_for_tests.attention import VARIANTS, ZSCORE, decode, make_case
+from kernels_for_tests.pruned import PrunedCase, pruned_run
 from kernels_for_tests.running import run
 
 from dpu_kernels.calibration import RESULT_ELEMS, Argument, reduction_program, scan_program, vector_add_program
@@ -112,3 +113,15 @@ def test_attention_in_two_launches_keeps_its_scores_on_purpose(hardware, keeps):
         decode(case, hardware, partition=Partition(parts=2), nr_tasklets=5, options=OPTIONS)
     kept = {(finding.kind, finding.symbol) for checker in session.checkers for finding in checker.findings}
     assert kept == (set() if keeps else {("leftover", "arguments"), ("leftover", HEAP_NAME)})
+
+
+@pytest.mark.parametrize(
+    ("norm", "queries", "dim"), [("softmax", 1, 6), ("div_d", 1, 6), ("zscore", 1, 6), ("softmax", 2, 300)]
+)
+def test_pruned_attention(session, hardware, norm, queries, dim):
+    """Some tokens are kept, and of two queries another number by each; tables of wide heads have no room."""
+    case = PrunedCase(norm=norm, queries=queries, dim=dim, tokens=17, theta=[10_000.0, 60_000.0][:queries])
+    outcome = pruned_run(case, hardware, nr_tasklets=4, options=OPTIONS)
+    assert 0 < outcome.kept.sum() < outcome.kept.size
+    assert outcome.decision == ("tables" if queries == 1 else "multiply")
+    assert found(session) == []

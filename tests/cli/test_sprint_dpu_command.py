@@ -21,8 +21,9 @@ def dpu(*arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--keep", "0.1,0.5"),
+        ("--keep", "0.1,0.5", "--kv-heads", "1"),
         ("--keep", "0.2", "--norm", "div_d", "--mode", "round", "--q-bits", "8", "--paging", "paged"),
+        ("--keep", "0.4", "--norm", "zscore"),
         ("--keep", "0.3", "--split", "2", "--layout", "interleave", "--conservative", "on"),
     ],
 )
@@ -50,6 +51,7 @@ def test_all_checks_pass(arguments, capsys, tmp_path):
         (("--keep", "0.1", "--noise", "2"), "noise_sigma = 0"),
         (("--keep", "0.1", "--tasklets", "1"), "2 to 24"),
         (("--keep", "0.1", "--split", "99999"), "parts per head"),
+        (("--keep", "0.1", "--split", "2", "--norm", "zscore"), "whole heads"),
     ],
 )
 def test_what_cannot_be_run(arguments, message, capsys):

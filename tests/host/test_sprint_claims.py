@@ -10,6 +10,7 @@ import pytest
 from host.claims import sprint, sprint_movement
 from host.claims.checking import check_claims
 from host.claims.registry import load_registry
+from host.claims.sprint_dpu import DpuIdentities
 from host.sprint import thresholding
 from host.sprint.locality import Movement
 from host.sprint.padding import Padding
@@ -56,7 +57,15 @@ def test_a_bit_of_a_sum(claims, monkeypatch, field):
         sums = found.sums._replace(**{field: getattr(found.sums, field) + getattr(found.sums, field).dtype.type(1)})
         return replace(found, sums=sums)
 
+    monkeypatch.setattr(sprint, "dpu_identities", lambda: DpuIdentities(0, 0, 0, 1))
+    assert verdict(claims, "C4-03") == "PASS"
     changed(monkeypatch, sprint, "attend", wrong)
+    assert verdict(claims, "C4-03") == "FAIL"
+
+
+@pytest.mark.parametrize("field", ["dense", "sparse", "decisions"])
+def test_a_bit_on_dpus(claims, monkeypatch, field):
+    monkeypatch.setattr(sprint, "dpu_identities", lambda: DpuIdentities(0, 0, 0, 1)._replace(**{field: 1}))
     assert verdict(claims, "C4-03") == "FAIL"
 
 

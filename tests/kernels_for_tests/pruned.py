@@ -16,6 +16,7 @@ from host.attention.partition import WHOLE, Partition
 from host.attention.reference import div_d, exact_scores
 from host.attention.spec import AttentionSpec
 from host.sprint.dpu_selector import DpuSelector
+from host.sprint.dpu_verification import zscore_over
 from host.sprint.recompute import masked_softmax
 from host.sprint.thresholding import Thresholder
 from pim_runtime import EngineOptions, Machine
@@ -82,6 +83,9 @@ class PrunedCase:
         if self.norm == "div_d":
             weights = np.where(kept, div_d(scores, self.dim), 0)
             return ((weights[:, None] @ values.astype(np.int64))[:, 0],)
+        if self.norm == "zscore":
+            heads = [zscore_over(*head) for head in zip(scores[:, None], values, kept[:, None], strict=True)]
+            return tuple(np.concatenate(parts) for parts in zip(*heads, strict=True))
         sums = masked_softmax(scores[:, None], values, kept[:, None], self.spec.plans[0])
         return tuple(part[:, 0] for part in sums)
 
