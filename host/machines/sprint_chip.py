@@ -5,16 +5,15 @@ Owns the record: sizes, cycles of the chip's clock, energies. What attention cos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from importlib.resources import files
 from typing import Annotated
 
-from pim_runtime.hardware.assembly import inherited, records_of, set_by_user
 from pim_runtime.hardware.profile_files import ProfileFolder
-from pim_runtime.quantities import Integer, Number, Quantity, Value
+from pim_runtime.hardware.profiled import Profiled
+from pim_runtime.quantities import Integer, Number
 
 __all__ = ["Corelets", "InMemoryThresholding", "ReramBanks", "SprintChip", "SprintEnergy", "sprint_chips"]
 
@@ -77,28 +76,13 @@ class SprintEnergy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SprintChip:
+class SprintChip(Profiled):
     """One chip with its memory. `provenance` lists every value with its unit, provenance and source."""
 
-    name: str
     corelets: Corelets
     memory: ReramBanks
     thresholding: InMemoryThresholding
     energy: SprintEnergy
-    provenance: tuple[Quantity, ...]
-
-    @classmethod
-    def of(
-        cls, name: str, file: str, own: Mapping[str, Quantity], base: Mapping[str, Quantity] | None = None
-    ) -> SprintChip:
-        """The chip whose profile `file` states `own` and takes the other values from `base`."""
-        quantities = inherited(cls, file, own, base or {})
-        return cls(name=name, provenance=tuple(quantities.values()), **records_of(cls, quantities))
-
-    @property
-    def quantities(self) -> dict[str, Quantity]:
-        """Every value by its dotted key."""
-        return {quantity.key: quantity for quantity in self.provenance}
 
     @property
     def clock_hz(self) -> int:
@@ -110,15 +94,7 @@ class SprintChip:
         seconds = Fraction(size_bytes) / (Fraction(self.memory.channel_gb_per_s) * 10**9)
         return -int(-seconds * self.clock_hz // 1)
 
-    def with_values(self, values: Mapping[str, Value | float]) -> SprintChip:
-        """This chip with other values, as in {"memory.channels": 4}; their provenance becomes "assumed".
-
-        Raises ProfileError for an unknown key, and for a value that its rule refuses.
-        """
-        file = f"{self.name} with values set by the user"
-        return SprintChip.of(self.name, file, set_by_user(SprintChip, file, values), self.quantities)
-
 
 def sprint_chips() -> ProfileFolder[SprintChip]:
     """The chips that ship."""
-    return ProfileFolder("SPRINT chip", files("host.machines") / "profiles" / "sprint", SprintChip, SprintChip.of)
+    return ProfileFolder("SPRINT chip", files("host.machines") / "profiles" / "sprint", SprintChip)
