@@ -6,7 +6,7 @@ Owns which kind of machine a name is of.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 from dpu_kernels.attention import Norm
@@ -18,7 +18,7 @@ from host.machines.chip_memory import ChipMemory
 from host.machines.dpu_server import DpuServer, dpu_works
 from host.machines.gpus import gpu_servers
 from host.machines.near_memory import NearMemory
-from pim_runtime.hardware import available_profiles, hardware_profiles, load_profile
+from pim_runtime.hardware import Hardware, available_profiles, hardware_profiles, load_profile
 
 from .gpu_variants import gpu_server_variants, system_variants
 from .memory_variants import memory_variants
@@ -34,14 +34,14 @@ PRODUCTS = "gemv"
 class Query:
     """What is to be served: a model, its bits, tokens of a context, and how much of a step the machine does.
 
-    norm: of the attention kernel on DPUs; other machines do a softmax.
+    norms: of the attention kernels on DPUs, each a variant of its own; other machines do a softmax.
     """
 
     model: ModelConfig
     quant: QuantConfig
     context: int
     scope: Scope = "model"
-    norm: Norm = "softmax"
+    norms: tuple[Norm, ...] = ("softmax",)
 
 
 def hardware_names() -> Mapping[str, tuple[str, ...]]:
@@ -60,9 +60,10 @@ def variants(hardware: str, query: Query) -> Iterator[Variant]:
     Raises PlanError for a name that no machine has, and for attention on GPUs alone; ProfileError for a file.
     """
     model, quant, context = query.model, query.quant, query.context
-    memory = _memory(hardware, query.norm)
-    if memory is not None:
-        return memory_variants(memory, model, quant, context=context, scope=query.scope)
+    if bank_chips().describes(hardware):
+        return _memory_variants(ChipMemory(bank_chips().load(hardware)), query)
+    if hardware_profiles().describes(hardware):
+        return _dpu_variants(load_profile(hardware), query)
     is_system = hardware in get_args(SystemName)
     if not is_system and not gpu_servers().describes(hardware):
         known = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in hardware_names().items())
@@ -76,11 +77,15 @@ def variants(hardware: str, query: Query) -> Iterator[Variant]:
     return gpu_server_variants(hardware, model, quant, context=context)
 
 
-def _memory(hardware: str, norm: Norm) -> NearMemory | None:
-    """The machine, if its units have memory of their own."""
-    if bank_chips().describes(hardware):
-        return ChipMemory(bank_chips().load(hardware))
-    if hardware_profiles().describes(hardware):
-        works = dpu_works()
-        return DpuServer(load_profile(hardware), works.load(PRODUCTS), works.load(norm.replace("_", "-")))
-    return None
+def _memory_variants(machine: NearMemory, query: Query) -> Iterator[Variant]:
+    return memory_variants(machine, query.model, query.quant, context=query.context, scope=query.scope)
+
+
+def _dpu_variants(machine: Hardware, query: Query) -> Iterator[Variant]:
+    """With the kernel of each norm in turn."""
+    works = dpu_works()
+    products = works.load(PRODUCTS)
+    for norm in query.norms:
+        server = DpuServer(machine, products, works.load(norm.replace("_", "-")))
+        for variant in _memory_variants(server, query):
+            yield replace(variant, choices={**variant.choices, "norm": norm})

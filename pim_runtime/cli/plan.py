@@ -72,7 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="model",
         help=f"all of a decode step, or its attention only, with the weights elsewhere {default}",
     )
-    asked.add_argument("--norm", choices=NORMS, default="softmax", help=f"of attention kernels on DPUs {default}")
+    asked.add_argument(
+        "--norm",
+        nargs="+",
+        choices=NORMS,
+        default=["softmax"],
+        help="of attention kernels on DPUs; several are compared (default: softmax)",
+    )
     add_bits_options(parser.add_argument_group("bits of an element"), default=8)
     parser.add_argument("--top", type=count, default=10, metavar="N", help=f"designs to show {default}")
     add_picture_option(parser, "latency against throughput of all designs")
@@ -90,7 +96,7 @@ def run(arguments: argparse.Namespace) -> Report:
         quant=chosen_quant(arguments),
         context=arguments.len,
         scope=arguments.scope,
-        norm=arguments.norm,
+        norms=tuple(dict.fromkeys(arguments.norm)),
     )
     names = arguments.hardware
     if names == [ALL_MACHINES]:

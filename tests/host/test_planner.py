@@ -255,6 +255,14 @@ def test_a_system_whose_energy_is_unknown_does_not_win_by_that():
     assert [refusal.variant.machine for refusal in found.refusals] == ["dgx-cpu"]
 
 
+def test_norms_are_compared_on_dpus():
+    query = Query(model=LLAMA, quant=INT8, context=1024, scope="attention", norms=("softmax", "div_d"))
+    found = plan(variants("upmem-v1a", query), goal="latency", batches=[8])
+    steps = {design.variant.choices["norm"]: design.step_s for design in reversed(found.designs)}
+    assert set(steps) == {"softmax", "div_d"}
+    assert steps["div_d"] < steps["softmax"]
+
+
 def test_a_planned_iteration_is_that_of_the_system():
     model, quant = published_model("gpt3-175b"), FP16
     (found,) = (
