@@ -10,6 +10,7 @@ import pytest
 from small_kernels import HARDWARE, amounts, launched, slots
 
 from pim_runtime import DpuProgram, EngineOptions
+from pim_runtime.compiler.cache import cache_folder
 from pim_runtime.compiler.driver import load_driver
 from pim_runtime.counters import Counter
 from pim_runtime.counting.program import counted, uncounted
@@ -26,11 +27,20 @@ def vector_operations(closure):
     return Tally(VECTOR_OPERATION.findall(drive.inspect_llvm(drive.signatures[0])))
 
 
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """A cache folder without code: what comes from a cache has no LLVM to look at."""
+    monkeypatch.setenv("PIM_CACHE_DIR", str(tmp_path))
+    cache_folder.cache_clear()
+    yield
+    cache_folder.cache_clear()
+
+
+@pytest.mark.usefixtures("empty_cache")
 @pytest.mark.parametrize("kind", [int8, int16, int32], ids=str)
-def test_counted_inner_loops_still_vectorise(kind, tmp_path, monkeypatch):
+def test_counted_inner_loops_still_vectorise(kind):
     """A counter that is stored in the loop keeps LLVM from it (30 to 50 times slower). Vectors are as wide as without
     counting, in the version of the loop that does not measure at least."""
-    monkeypatch.setenv("PIM_CACHE_DIR", str(tmp_path))  # what comes from the cache has no LLVM
     program = DpuProgram(f"vectorises_{kind}")
     a, b, out = program.host("a", kind, LENGTH), program.host("b", kind, LENGTH), program.host("out", int32)
 
