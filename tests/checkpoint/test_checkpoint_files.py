@@ -22,8 +22,6 @@ from walker import walker
 from pim_runtime import CheckpointError, DpuContext, DpuSet, EngineOptions, Machine, load_profile
 from pim_runtime.checkpoint.container import SEAL_BYTES, write_container
 
-pytestmark = pytest.mark.quick
-
 ROOT = Path(__file__).parents[2]
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.floats(allow_nan=False, allow_infinity=False),

@@ -17,8 +17,6 @@ from pim_runtime.hardware import load_profile
 from pim_runtime.report.breakdown import evidence
 from pim_runtime.report.reprice import reprice
 
-pytestmark = pytest.mark.quick
-
 WORDS = (1 << 16) - 8  # of `history`, but for the longest write
 WRITES = st.lists(st.tuples(st.integers(0, 69), st.integers(0, WORDS - 8), st.binary(min_size=8, max_size=64)))
 

@@ -16,8 +16,6 @@ from host.claims.registry import load_registry
 from host.llm.catalogue import published_model
 from host.llm.quantisation import FP16, INT8
 
-pytestmark = pytest.mark.quick
-
 GPT3 = published_model("gpt3-175b")
 GOLDEN = load_registry().golden
 SYSTEMS = compared_systems(GPT3, FP16)

@@ -16,8 +16,6 @@ from host.sprint.locality import Movement
 from host.sprint.padding import Padding
 from host.sprint.thresholding import Thresholder
 
-pytestmark = pytest.mark.quick
-
 
 @pytest.fixture(scope="module")
 def claims():

@@ -17,8 +17,6 @@ from pim_runtime.timing import LaunchWork, event, launch_costs, price
 from pim_runtime.timing.event import event_kernel_ticks
 from pim_runtime.timing.kernel import kernel_ticks
 
-pytestmark = pytest.mark.quick
-
 HARDWARE = load_profile("upmem-v1a")
 
 
