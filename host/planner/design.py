@@ -19,10 +19,7 @@ Goal = Literal["latency", "throughput", "energy"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """`batch` requests get one token each in cost.seconds.
-
-    share_bound_by: of the longest part's bound in the seconds of all parts.
-    """
+    """`batch` requests get one token each in cost.seconds."""
 
     variant: Variant
     batch: int
